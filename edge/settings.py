@@ -1,0 +1,117 @@
+"""The box's YAML file. It belongs to the box; central's editor sends a whole new one."""
+
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field, model_validator
+
+from models.document import Section
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
+"""An id in topics and paths: lower case letters, digits, dashes."""
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+Point = tuple[Fraction, Fraction]
+
+
+def _simple(polygon: tuple[Point, ...]) -> tuple[Point, ...]:
+    """Refuse a polygon whose sides cross: nobody can say what is inside it."""
+
+    def side(a: Point, b: Point, c: Point) -> float:
+        return (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])
+
+    corners = len(polygon)
+    for i in range(corners):
+        a, b = polygon[i], polygon[(i + 1) % corners]
+        for j in range(i + 2, corners - (i == 0)):
+            c, d = polygon[j], polygon[(j + 1) % corners]
+            if side(a, b, c) * side(a, b, d) < 0 and side(c, d, a) * side(c, d, b) < 0:
+                raise ValueError(f"sides {i + 1} and {j + 1} cross; draw the corners in order around the zone")
+    return polygon
+
+
+class Zone(Section):
+    id: Name
+    kind: Literal["stay-inside", "keep-out", "exit-line", "lane", "count", "count-line", "ignore"]
+    polygon: Annotated[tuple[Point, ...], Field(min_length=2), AfterValidator(_simple)]
+    """Corners in order around the zone, 0..1 of the picture; two for a line."""
+    band_heights: Annotated[float, Field(ge=0.0, le=2.0)] = 0.2
+    """How far beyond the line a foot must be, in body heights: nobody stands still to a pixel."""
+    hold_seconds: Annotated[float, Field(ge=0.0, le=60.0)] = 1.0
+    """How long it must stay there before it is a breach."""
+    levels: tuple[int, int, int, int] = (5, 10, 20, 40)
+    """Bodies from which a street is Thưa, Vừa, Đông, Quá đông."""
+
+    @model_validator(mode="after")
+    def _enough_corners(self) -> "Zone":
+        needed = 2 if self.kind in {"exit-line", "count-line"} else 3
+        if len(self.polygon) < needed:
+            raise ValueError(f"a {self.kind} zone needs at least {needed} corners")
+        return self
+
+
+class Camera(Section):
+    id: Name
+    source: str
+    """rtsp://…, a file, http(s)://…, or a folder of stills."""
+    watch: Literal["checkpoint", "quarantine", "traffic"]
+    mode: Literal["trial", "armed", "maintenance"] = "armed"
+    person_px: tuple[int, int] = (60, 200)
+    """Expected person height in pixels, at the far and at the near edge."""
+    detector: str = "auto"
+    """auto | motion | the path of an .onnx of the YOLOX family."""
+    hold_seconds: Annotated[float, Field(ge=0.5, le=600.0)] = 10.0
+    """Checkpoint: the same code within this time is a repeat, not a new scan."""
+    zones: tuple[Zone, ...] = ()
+
+    @model_validator(mode="after")
+    def _zones_named_once(self) -> "Camera":
+        names = [zone.id for zone in self.zones]
+        if len(names) != len(set(names)):
+            raise ValueError("two zones have the same id; name each once")
+        return self
+
+
+class Central(Section):
+    broker: str
+    """mqtt://host:port, or mqtts://host:port."""
+    http: str
+    """Where evidence goes: http(s)://host:port."""
+    seal_key: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{43}=?$")]
+    """Central's public key (base64url, 32 bytes) that identities are sealed to: `python -m central keys` prints it."""
+
+    @model_validator(mode="after")
+    def _addresses(self) -> "Central":
+        for value, schemes in ((self.broker, {"mqtt", "mqtts"}), (self.http, {"http", "https"})):
+            parts = urlsplit(value)
+            if parts.scheme not in schemes or not parts.hostname:
+                raise ValueError(f"{value!r} is no address; write {' or '.join(sorted(schemes))}://host:port")
+        return self
+
+
+class Screen(Section):
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8080
+    """0 picks a free one; the address is printed and written to `<data>/screen.url`."""
+    wait_seconds: Annotated[float, Field(ge=0.0, le=5.0)] = 1.0
+    """How long a scan waits for central before the gate's own answer is painted. Without a registry on the box that
+    answer is only CHECK, so waiting costs nothing; with the link down it is not waited for."""
+
+
+class EdgeSettings(Section):
+    site: Name
+    edge: Name
+    data: str = "data/edge"
+    """Folder of the outbox and of evidence that waits for central."""
+    eyes: Annotated[int, Field(ge=1, le=64)] | None = None
+    """Processes that share the cameras; one a core when not given."""
+    central: Central | None = None
+    """Only replay does without."""
+    screen: Screen = Screen()
+    cameras: Annotated[tuple[Camera, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _cameras_named_once(self) -> "EdgeSettings":
+        names = [camera.id for camera in self.cameras]
+        if len(names) != len(set(names)):
+            raise ValueError("two cameras have the same id; name each once")
+        return self

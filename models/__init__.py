@@ -1,0 +1,1 @@
+"""What edge and central share: the wire, the passes, what an image shows, the screen kit."""
