@@ -1,0 +1,141 @@
+"""The live feed: state, not events. A connection begins with the whole state of its topics; changes follow as whole states.
+
+Server-sent events over a plain streaming response: the bytes of a state are made once and handed to every reader.
+"""
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+
+from starlette.exceptions import HTTPException
+from starlette.responses import StreamingResponse
+
+from models.view.page import BUILD
+
+_log = logging.getLogger(__name__)
+
+Render = Callable[[str], Awaitable[str]]
+"""A language to the HTML of a topic's whole present state: one element with an id."""
+
+
+class Feed:
+    """Topics that screens follow. Everything but `touch` and `close` belongs to one event loop.
+
+    A reader holds no queue: it remembers the version it was sent and is sent the newest one, however slow it is.
+    """
+
+    def __init__(self, topics: Mapping[str, Render], *, build: str = BUILD, beat_seconds: float = 2.0) -> None:
+        self._topics = dict(topics)
+        self._build = build
+        self._beat_seconds = beat_seconds
+        self._versions = dict.fromkeys(self._topics, 0)
+        self._states: dict[tuple[str, str], tuple[int, asyncio.Task[bytes | None]]] = {}
+        self._readers: set[asyncio.Event] = set()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._closed = False
+
+    def touch(self, topic: str) -> None:
+        """Say, after the change, that the topic's state has changed. From any thread."""
+        if topic not in self._versions:
+            raise KeyError(topic)
+        self._in_loop(lambda: self._advance(topic))
+
+    def close(self) -> None:
+        """End every stream; new ones end at once. From any thread.
+
+        Call it when the stop is asked for, before the server waits for its open connections: it would wait for ever.
+        """
+        self._closed = True
+        self._in_loop(self._wake)
+
+    async def state(self, topic: str, lang: str) -> str:
+        """The topic's present HTML for a page's first load: what the stream would send. Raises HTTPException(503)."""
+        self._loop = asyncio.get_running_loop()
+        message = await self._state(topic, lang)
+        if message is None:
+            raise HTTPException(503)
+        return "\n".join(line.removeprefix("data: ") for line in message.decode().rstrip("\n").split("\n"))
+
+    def stream(self, topics: Sequence[str], lang: str) -> StreamingResponse:
+        """The endless answer of `GET /live`. Raises HTTPException(404) on a topic that is not here."""
+        if not topics or any(topic not in self._topics for topic in topics):
+            raise HTTPException(404)
+        self._loop = asyncio.get_running_loop()
+        return StreamingResponse(
+            self._follow(tuple(dict.fromkeys(topics)), lang),
+            media_type="text/event-stream",
+            headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+        )
+
+    @property
+    def readers(self) -> int:
+        return len(self._readers)
+
+    def _in_loop(self, act: Callable[[], None]) -> None:
+        # Without a loop nobody has read anything yet, so nothing is out of date.
+        if self._loop is None or self._loop.is_closed():
+            return
+        try:
+            self._loop.call_soon_threadsafe(act)
+        except RuntimeError:  # the loop was closed in between: nobody reads any more
+            _log.debug("the feed's loop is closed")
+
+    def _advance(self, topic: str) -> None:
+        self._versions[topic] += 1
+        self._wake()
+
+    def _wake(self) -> None:
+        for reader in self._readers:
+            reader.set()
+
+    async def _follow(self, topics: tuple[str, ...], lang: str) -> AsyncIterator[bytes]:
+        loop = asyncio.get_running_loop()
+        wake = asyncio.Event()
+        self._readers.add(wake)  # subscribe first, then read: nothing falls between
+        sent: dict[str, int] = {}
+        beat_at = loop.time()
+        try:
+            while not self._closed:
+                wake.clear()
+                if loop.time() >= beat_at:
+                    beat_at = loop.time() + self._beat_seconds
+                    yield self._beat()
+                for topic in topics:
+                    version = self._versions[topic]
+                    if sent.get(topic) != version:
+                        message = await self._state(topic, lang)
+                        if message is None:
+                            return  # the client's banner says it better than an old state would
+                        sent[topic] = version
+                        yield message
+                try:
+                    async with asyncio.timeout_at(beat_at):
+                        await wake.wait()
+                except TimeoutError:
+                    continue
+        finally:
+            self._readers.discard(wake)
+
+    def _beat(self) -> bytes:
+        beat = {"now": round(time.time(), 3), "build": self._build}
+        return f"event: beat\ndata: {json.dumps(beat)}\n\n".encode()
+
+    async def _state(self, topic: str, lang: str) -> bytes | None:
+        """The message of the present state, rendered once for all readers of this version; None when it cannot be."""
+        version = self._versions[topic]
+        kept = self._states.get((topic, lang))
+        if kept is None or kept[0] != version or (kept[1].done() and kept[1].result() is None):
+            kept = (version, asyncio.create_task(self._render(topic, lang)))
+            self._states[topic, lang] = kept
+        # A reader that leaves must not take the others' rendering with it.
+        return await asyncio.shield(kept[1])
+
+    async def _render(self, topic: str, lang: str) -> bytes | None:
+        try:
+            html = await self._topics[topic](lang)
+        except Exception:  # noqa: BLE001  (any room's code; one topic's fault stays its own)
+            _log.exception("topic %s cannot be rendered; its streams end and their screens say so", topic)
+            return None
+        return ("".join(f"data: {line}\n" for line in html.splitlines()) + "\n").encode()
