@@ -1,6 +1,6 @@
 """A bare Debian 12 in a folder, and how to run commands in it as if it were a machine of its own.
 
-What reaches the packages from here (mirror, proxy, certificates) is lent to it at run time: the repository names none of it.
+What reaches the packages from here (mirror, proxy, certificates) is lent to it at run time: the repository names none.
 """
 
 import os
@@ -48,7 +48,7 @@ def lend_certificates(root: Path) -> None:
         return
     for certificate in (Path("/") / CERTIFICATES).glob("*.crt"):
         shutil.copy(certificate, root / CERTIFICATES)
-    subprocess.run(["chroot", str(root), "update-ca-certificates"], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(["chroot", str(root), "update-ca-certificates"], check=True, capture_output=True)
 
 
 def pip_settings() -> str:
@@ -65,8 +65,8 @@ def lent_folders() -> list[Path]:
     """Folders of this machine that pip's settings name: a mirror on disk."""
     words = pip_settings().replace("file://", "").split()
     folders = {path for word in words if (path := Path(word)).is_absolute() and path.is_dir()}
-    # a certificate file lies where the bare system has its own
-    return sorted(folder for folder in folders if not folder.is_relative_to("/etc"))
+    # an index at …/simple points to files beside it
+    return sorted({folder.parent if folder.name == "simple" else folder for folder in folders})
 
 
 def lent_environment() -> dict[str, str]:
@@ -78,9 +78,9 @@ def run_in(root: Path, command: str, folder: str = "/root") -> int:
     inside = shlex.quote(str(root))
     mounts = [
         f"mount -t proc proc {inside}/proc",
-        f"mkdir -p {inside}/dev/pts {inside}/dev/shm",
+        f"mkdir -p {inside}/dev/pts {inside}/dev/shm",  # noqa: S108 - the mount point itself
         f"mount -t devpts -o newinstance,ptmxmode=666 devpts {inside}/dev/pts",
-        f"mount -t tmpfs -o mode=1777 tmpfs {inside}/dev/shm",
+        f"mount -t tmpfs -o mode=1777 tmpfs {inside}/dev/shm",  # noqa: S108 - as above
     ]
     for lent in lent_folders():
         mounts += [f"mkdir -p {inside}{lent}", f"mount --bind -o ro {lent} {inside}{lent}"]
