@@ -1,0 +1,29 @@
+"""What one camera is there for. A watch sees every frame of its camera in order and says what happened."""
+
+from typing import Protocol
+
+from edge.eyes.frame import Frame
+from edge.eyes.watches.checkpoint import CheckpointWatch
+from edge.eyes.watches.quarantine import QuarantineWatch
+from edge.eyes.watches.traffic import TrafficWatch
+from edge.settings import Camera
+from edge.sighting import Sighting
+
+
+class Watch(Protocol):
+    detector: str | None
+    """What it sees bodies with: "motion" or the model's name; None where it looks for no bodies."""
+
+    def see(self, frame: Frame) -> list[Sighting]: ...
+
+
+def build(camera: Camera, *, key: bytes) -> Watch:
+    """`key` belongs to this boot: repeats and incidents are named by an HMAC under it.
+
+    Raises models.vision.detector.Unusable when the camera's model cannot be used.
+    """
+    if camera.watch == "checkpoint":
+        return CheckpointWatch(camera, key=key)
+    if camera.watch == "quarantine":
+        return QuarantineWatch(camera, key=key)
+    return TrafficWatch(camera)

@@ -1,0 +1,188 @@
+"""A lane where people show a code to the camera: one scan a person, however long the code is held up."""
+
+import hmac
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.eyes.frame import Frame, Pixels
+from edge.settings import Camera
+from edge.sighting import Reading, Scanned, Sighting
+from models.passes.classify import classify
+from models.vision.qr import Code, Corners, QrReader, Region, clip_region, merge
+from models.vision.zones import signed_distance
+
+
+@dataclass
+class _Shown:
+    """A code that was scanned; it stays known until it has been out of sight for the camera's hold."""
+
+    last_s: float
+    told_s: float
+    repeat: int = 0
+
+
+class _Stir:
+    """Where the picture changed since the last one, at an eighth of its size: 0.1 ms."""
+
+    STEP = 8
+    DIFFERENCE = 14
+    LEAST_CELLS = 6
+    MOST_REGIONS = 2
+
+    def __init__(self) -> None:
+        self._last: NDArray[Any] | None = None
+
+    def see(self, y: Pixels) -> list[Region]:
+        """Boxes of change in pixels, the largest first; the whole picture when there is nothing to compare with."""
+        height, width = y.shape
+        size = max(width // self.STEP, 1), max(height // self.STEP, 1)
+        small = cv2.blur(cv2.resize(y, size, interpolation=cv2.INTER_LINEAR), (3, 3))
+        last, self._last = self._last, small
+        if last is None or last.shape != small.shape:
+            return [(0, 0, width, height)]
+        changed = cv2.threshold(cv2.absdiff(small, last), self.DIFFERENCE, 255, cv2.THRESH_BINARY)[1]
+        if cv2.countNonZero(changed) < self.LEAST_CELLS:
+            return []
+        grown = cv2.dilate(changed, np.ones((7, 7), np.uint8))
+        stats = cv2.connectedComponentsWithStats(grown, connectivity=8)[2][1:]
+        largest = stats[np.argsort(-stats[:, 4], kind="stable")][: self.MOST_REGIONS]
+        step = self.STEP
+        return [(int(x) * step, int(t) * step, int(w) * step, int(h) * step) for x, t, w, h, _ in largest]
+
+
+class CheckpointWatch:
+    """Every frame that stirs is read at x1; when that fails, where it stirred is read at x2 and x3 by turns."""
+
+    detector: str | None = None
+
+    STIRRED_S = 2.0
+    """For how long after the last change a picture is still read in full: a hand that holds still is no empty lane."""
+    IDLE_LOOK_S = 0.5
+    """A still picture is read this seldom."""
+    FLASH_S = 1.0
+    """Least time between two repeats, or two announcements of a code that is not read yet."""
+    MOST_KNOWN = 1000
+    CROP_PX = 640
+
+    def __init__(self, camera: Camera, *, key: bytes) -> None:
+        self._camera = camera
+        self._key = key
+        self._lanes = [zone for zone in camera.zones if zone.kind == "lane"]
+        self._reader = QrReader()
+        self._stir = _Stir()
+        self._stirred: list[Region] = []
+        self._stirred_s = float("-inf")
+        self._looked_s = float("-inf")
+        self._announced_s = float("-inf")
+        self._turn = 0
+        self._shown: dict[bytes, _Shown] = {}
+
+    def see(self, frame: Frame) -> list[Sighting]:
+        stirred = self._stir.see(frame.y)
+        if stirred:
+            self._stirred, self._stirred_s = stirred, frame.stream_s
+        quiet = frame.stream_s - self._stirred_s > self.STIRRED_S
+        if quiet and frame.stream_s - self._looked_s < self.IDLE_LOOK_S:
+            return []
+        self._looked_s = frame.stream_s
+        codes, located = self._read(frame, enlarge=not quiet)
+        sightings: list[Sighting] = []
+        self._forget(frame.stream_s)
+        for code in codes:
+            sightings += self._show(frame, code)
+        new = any(isinstance(sighting, Scanned) and not sighting.repeat for sighting in sightings)
+        if new or (located and not codes and frame.stream_s - self._announced_s >= self.FLASH_S):
+            self._announced_s = frame.stream_s
+            sightings.insert(0, Reading(camera=frame.camera, seen_at=frame.seen_at))
+        return sightings
+
+    def _read(self, frame: Frame, *, enlarge: bool) -> tuple[list[Code], list[Corners]]:
+        height, width = frame.y.shape
+        whole = self._lane_region(height, width)
+        look = self._reader.look(frame.y, whole, scales=(1,))
+        codes, located = list(look.codes), list(look.located)
+        self._turn += 1
+        # With a code in hand the larger scales only look for a second, smaller one: every fourth frame is enough.
+        if enlarge and (not codes or self._turn % 4 == 0):
+            scale = 2 + self._turn // (4 if codes else 1) % 2
+            for region in [_around(corners, 1.25) for corners in located[:2]] or self._stirred:
+                more = self._reader.look(frame.y, _common(region, whole), scales=(scale,))
+                merge(codes, more.codes)
+                located += more.located
+        placed = [code for code in codes if not self._lanes or self._lane(code, height, width)]
+        return placed, located
+
+    def _lane_region(self, height: int, width: int) -> Region:
+        if not self._lanes:
+            return 0, 0, width, height
+        xs, ys = zip(*(corner for lane in self._lanes for corner in lane.polygon), strict=True)
+        left, top = int(min(xs) * width), int(min(ys) * height)
+        return clip_region((left, top, int(max(xs) * width) - left, int(max(ys) * height) - top), height, width)
+
+    def _lane(self, code: Code, height: int, width: int) -> str | None:
+        point = np.array([code.centre])
+        for lane in self._lanes:
+            if signed_distance(np.array(lane.polygon) * (width, height), point)[0] >= 0.0:
+                return lane.id
+        return None
+
+    def _show(self, frame: Frame, code: Code) -> list[Sighting]:
+        key = hmac.digest(self._key, code.payload, "sha256")[:16]
+        known = self._shown.get(key)
+        if known:
+            known.last_s = frame.stream_s
+            if frame.stream_s - known.told_s < self.FLASH_S:
+                return []
+            known.repeat += 1
+            known.told_s = frame.stream_s
+        else:
+            known = self._shown[key] = _Shown(last_s=frame.stream_s, told_s=frame.stream_s)
+        return [
+            Scanned(
+                camera=frame.camera,
+                seen_at=frame.seen_at,
+                stream_s=frame.stream_s,
+                lane=self._lane(code, *frame.y.shape),
+                code=classify(code.payload),
+                payload_key=key,
+                repeat=known.repeat,
+                px_per_module=code.px_per_module,
+                crop=None if known.repeat else self._crop(frame, code),
+            )
+        ]
+
+    def _forget(self, now: float) -> None:
+        gone = [key for key, shown in self._shown.items() if now - shown.last_s >= self._camera.hold_seconds]
+        for key in gone + list(self._shown)[: max(len(self._shown) - len(gone) - self.MOST_KNOWN, 0)]:
+            self._shown.pop(key, None)
+
+    def _crop(self, frame: Frame, code: Code) -> bytes:
+        """The person around the code, small enough for the officer's screen."""
+        height, width = frame.y.shape
+        x, y, w, h = clip_region(_around(code.corners, 4.0), height, width)
+        return jpeg(frame.bgr()[y : y + h, x : x + w], most_px=self.CROP_PX)
+
+
+def jpeg(bgr: NDArray[np.uint8], *, most_px: int, quality: int = 85) -> bytes:
+    """The picture as JPEG, its longer side at most `most_px`."""
+    shrink = most_px / max(bgr.shape[:2])
+    picture = cv2.resize(bgr, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA) if shrink < 1.0 else bgr
+    return bytes(cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])[1])
+
+
+def _around(corners: Corners, times: float) -> Region:
+    """A square around the corners, `times` as wide as they are, never narrower than 32 pixels."""
+    xs, ys = zip(*corners, strict=True)
+    side = max(max(xs) - min(xs), max(ys) - min(ys), 32.0) * times
+    middle = (min(xs) + max(xs)) / 2, (min(ys) + max(ys)) / 2
+    return round(middle[0] - side / 2), round(middle[1] - side / 2), round(side), round(side)
+
+
+def _common(a: Region, b: Region) -> Region:
+    left, top = max(a[0], b[0]), max(a[1], b[1])
+    right, bottom = min(a[0] + a[2], b[0] + b[2]), min(a[1] + a[3], b[1] + b[3])
+    return left, top, max(right - left, 0), max(bottom - top, 0)

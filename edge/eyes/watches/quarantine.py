@@ -1,0 +1,97 @@
+"""A place that nobody may leave, or enter: who crosses its line is told once, with a picture."""
+
+import hmac
+from pathlib import Path
+from typing import cast
+
+import msgspec
+
+from edge.eyes.frame import Frame
+from edge.eyes.watches.bodies import Bodies, detector_of
+from edge.eyes.watches.checkpoint import jpeg
+from edge.settings import Camera
+from edge.sighting import Sighting, Told
+from models.vision.zones import Exit, Fence, Kind, ZoneWatch
+from models.wire.events import ZoneBreached
+
+GUARDED = {"stay-inside", "keep-out", "exit-line"}
+
+
+def _fraction(value: float, whole: int) -> float:
+    return round(min(max(value / whole, 0.0), 1.0), 4)
+
+
+class QuarantineWatch:
+    """In maintenance it looks at nothing; in trial it tells, and central, which knows the mode, does not ring."""
+
+    STILL_PX = 1920
+
+    def __init__(self, camera: Camera, *, key: bytes) -> None:
+        detector = detector_of(camera)
+        self.detector: str | None = Path(camera.detector).stem if detector else "motion"
+        self._camera = camera
+        self._key = key
+        self._bodies = Bodies(camera, detector, split=True)
+        self._zones: list[ZoneWatch] = []
+        self._shape = (0, 0)
+
+    def see(self, frame: Frame) -> list[Sighting]:
+        if self._camera.mode == "maintenance":
+            return []
+        if frame.y.shape != self._shape:  # the first frame, or a camera that was set to another size
+            self._shape = (frame.y.shape[0], frame.y.shape[1])
+            self._zones = self._watches(*self._shape)
+        tracks = self._bodies.see(frame)
+        if tracks is None:
+            return []
+        left = [one for zone in self._zones for one in zone.see(tracks, frame.stream_s)]
+        if not left:
+            return []
+        still = jpeg(frame.bgr(), most_px=self.STILL_PX)
+        return [self._tell(frame, one, still) for one in left]
+
+    def _watches(self, height: int, width: int) -> list[ZoneWatch]:
+        far, near = sorted(self._camera.person_px)
+        return [
+            ZoneWatch(
+                Fence(
+                    id=zone.id,
+                    kind=cast("Kind", zone.kind),
+                    corners=tuple((x * width, y * height) for x, y in zone.polygon),
+                    band_heights=zone.band_heights,
+                    hold_seconds=zone.hold_seconds,
+                ),
+                height_px=(far, near),
+            )
+            for zone in self._camera.zones
+            if zone.kind in GUARDED
+        ]
+
+    def _tell(self, frame: Frame, left: Exit, still: bytes) -> Told:
+        height, width = self._shape
+        x1, y1, x2, y2 = left.box
+        x, y = _fraction(x1, width), _fraction(y1, height)
+        breach = ZoneBreached(
+            phase="open",
+            incident=self._incident(left),
+            zone=left.zone,
+            track=left.track,
+            box=(x, y, round(_fraction(x2, width) - x, 4), round(_fraction(y2, height) - y, 4)),
+            foot=(_fraction(left.foot[0], width), _fraction(left.foot[1], height)),
+            left_at=round(left.left_at, 3),
+            reported_at=round(left.reported_at, 3),
+            certainty=left.certainty,
+        )
+        return Told(
+            camera=frame.camera,
+            seen_at=frame.seen_at,
+            stream_s=frame.stream_s,
+            event="zone.breached.v1",
+            raw=msgspec.json.encode(breach),
+            still=still,
+        )
+
+    def _incident(self, left: Exit) -> str:
+        """Unique over boots (the key), and the same on every replay of a clip."""
+        name = f"{self._camera.id}/{left.zone}/{left.track}/{left.count}/{left.left_at:.3f}"
+        return hmac.digest(self._key, name.encode(), "sha256").hex()[:16]

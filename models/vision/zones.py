@@ -1,0 +1,208 @@
+"""Who leaves a zone: distances in body heights, a band around the line, a hold in seconds.
+
+A zone has a good side: inside of `stay-inside`, outside of `keep-out`, the left hand of an `exit-line` as it is drawn.
+Per (track, zone): outside -> entering -> inside -> leaving -> left, where "inside" means the good side.
+One exit, one event.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.vision.tracker import Track
+
+Floats = NDArray[np.float64]
+Kind = Literal["stay-inside", "keep-out", "exit-line"]
+State = Literal["outside", "entering", "inside", "leaving", "left"]
+Certainty = Literal["left", "probable"]
+Box = tuple[float, float, float, float]
+Foot = tuple[float, float]
+
+
+def _to_sides(corners: Floats, points: Floats, *, closed: bool) -> tuple[Floats, Floats, Floats]:
+    """Starts and ends of the sides, and the distance of each point (rows) to each side (columns)."""
+    starts = corners if closed else corners[:-1]
+    ends = np.roll(corners, -1, axis=0) if closed else corners[1:]
+    along = ends - starts
+    length = np.maximum(np.sum(along * along, axis=1), 1e-12)
+    share = np.clip(np.sum((points[:, None] - starts[None]) * along[None], axis=2) / length, 0.0, 1.0)
+    nearest = starts[None] + share[..., None] * along[None]
+    return starts, ends, np.linalg.norm(points[:, None] - nearest, axis=2)
+
+
+def signed_distance(polygon: Floats, points: Floats) -> Floats:
+    """Pixels from each point to the polygon's outline; positive inside, negative outside."""
+    starts, ends, apart = _to_sides(polygon, points, closed=True)
+    y = points[:, 1, None]
+    crosses = (starts[None, :, 1] > y) != (ends[None, :, 1] > y)
+    rise = ends[:, 1] - starts[:, 1]
+    x_there = starts[:, 0] + (y - starts[:, 1]) * (ends[:, 0] - starts[:, 0]) / np.where(rise == 0.0, 1.0, rise)
+    inside = np.sum(crosses & (points[:, 0, None] < x_there), axis=1) % 2 == 1
+    nearest: Floats = apart.min(axis=1)
+    signed: Floats = np.where(inside, nearest, -nearest)
+    return signed
+
+
+def signed_side(line: Floats, points: Floats) -> Floats:
+    """Pixels from each point to the line; positive on its left hand, walking from the first corner to the last."""
+    starts, ends, apart = _to_sides(line, points, closed=False)
+    row = np.arange(len(points))
+    side = apart.argmin(axis=1)
+    along, to = ends[side] - starts[side], points - starts[side]
+    # y grows downwards, so the left hand has the negative cross product.
+    left = along[:, 0] * to[:, 1] - along[:, 1] * to[:, 0] <= 0.0
+    signed: Floats = np.where(left, apart[row, side], -apart[row, side])
+    return signed
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fence:
+    """One zone in pixels of its camera."""
+
+    id: str
+    kind: Kind
+    corners: tuple[Foot, ...]
+    band_heights: float
+    hold_seconds: float
+
+    def good_side(self, feet: Floats) -> Floats:
+        corners = np.array(self.corners, dtype=np.float64)
+        if self.kind == "exit-line":
+            return signed_side(corners, feet)
+        inside = signed_distance(corners, feet)
+        return inside if self.kind == "stay-inside" else -inside
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exit:
+    """One body left the good side. `box` and `foot` are pixels at `left_at`."""
+
+    zone: str
+    track: int
+    count: int
+    """How many exits this zone has told, this one included."""
+    box: Box
+    foot: Foot
+    left_at: float
+    reported_at: float
+    certainty: Certainty
+
+
+@dataclass
+class _Memory:
+    """What is known of one track in one zone."""
+
+    state: State
+    since: float
+    last: deque[float] = field(default_factory=lambda: deque(maxlen=3))
+    crossed_at: float = 0.0
+    box: Box = (0.0, 0.0, 0.0, 0.0)
+    foot: Foot = (0.0, 0.0)
+    here: Foot = (0.0, 0.0)
+    height: float = 1.0
+    last_s: float = 0.0
+    heights: float = 0.0
+    """Median of the last distances to the line, in body heights."""
+
+
+class ZoneWatch:
+    """The state machine of every track in one zone. Feed every picture's tracks in order."""
+
+    ENTER_S = 0.5
+    FORGET_S = 5.0
+    BESIDE_HEIGHTS = 1.0
+
+    def __init__(self, fence: Fence, *, height_px: tuple[float, float]) -> None:
+        """`height_px`: least and greatest height that a body can have; a box outside of it does not move the line."""
+        self._fence = fence
+        self._height_px = height_px
+        self._known: dict[int, _Memory] = {}
+        self._told = 0
+
+    def state(self, track: int) -> State | None:
+        known = self._known.get(track)
+        return known.state if known else None
+
+    def see(self, tracks: Sequence[Track], stream_s: float) -> list[Exit]:
+        here = [track for track in tracks if track.seen]
+        exits = []
+        if here:
+            low, high = self._height_px
+            tall = np.clip([track.height for track in here], low, high)
+            heights = self._fence.good_side(np.array([track.foot for track in here], dtype=np.float64)) / tall
+            for track, distance, height in zip(here, heights.tolist(), tall.tolist(), strict=True):
+                memory = self._known.get(track.id) or self._first(track, distance, height, stream_s)
+                self._known[track.id] = memory
+                exits += self._step(memory, track, distance, height, stream_s)
+        exits += self._lost({track.id for track in here}, stream_s)
+        return exits
+
+    def _first(self, track: Track, distance: float, height: float, now: float) -> _Memory:
+        """A body seen for the first time: the one that was lost beside it, or a new one."""
+        x, y = track.foot
+        best: tuple[float, int] | None = None
+        for id_, memory in self._known.items():
+            apart = float(np.hypot(memory.here[0] - x, memory.here[1] - y)) / height
+            if memory.last_s < now and apart <= self.BESIDE_HEIGHTS * (1.0 + now - memory.last_s):
+                best = min(best or (apart, id_), (apart, id_))
+        if best:
+            return self._known.pop(best[1])
+        if self._fence.kind == "keep-out":  # whoever appears in a forbidden place came there somehow
+            return _Memory(state="inside", since=now, crossed_at=now, box=track.box, foot=track.foot)
+        state: State = "entering" if distance >= 0.0 else "outside"
+        return _Memory(state=state, since=now)
+
+    def _step(self, memory: _Memory, track: Track, distance: float, height: float, now: float) -> list[Exit]:
+        was_good = memory.heights >= 0.0 and bool(memory.last)
+        memory.last.append(distance)
+        memory.heights = sorted(memory.last)[len(memory.last) // 2]
+        memory.here, memory.height, memory.last_s = track.foot, height, now
+        good = memory.heights >= 0.0
+        if was_good and not good:
+            memory.crossed_at, memory.box, memory.foot = now, track.box, track.foot
+        beyond = memory.heights < -self._fence.band_heights
+        if memory.state in {"outside", "left"} and good:
+            memory.state, memory.since = "entering", now
+        elif memory.state == "entering" and not good:
+            memory.state = "outside"
+        elif memory.state == "entering" and now - memory.since >= self.ENTER_S:
+            memory.state = "inside"
+        elif memory.state == "inside" and beyond:
+            memory.state, memory.since = "leaving", now
+        elif memory.state == "leaving" and not beyond:
+            memory.state = "inside"
+        if memory.state == "leaving" and now - memory.since >= self._fence.hold_seconds:
+            return [self._tell(memory, track.id, now, "left")]
+        return []
+
+    def _lost(self, seen: set[int], now: float) -> list[Exit]:
+        """Lost beyond the line, or in its band: it has probably left. Lost deep inside is no breach."""
+        exits = []
+        for id_, memory in list(self._known.items()):
+            if id_ in seen:
+                continue
+            unseen_s = now - memory.last_s
+            at_the_line = memory.state == "leaving" or (memory.state == "inside" and memory.heights < 0.0)
+            if at_the_line and unseen_s > self._fence.hold_seconds:
+                exits.append(self._tell(memory, id_, now, "probable"))
+            if unseen_s > max(self.FORGET_S, 2.0 * self._fence.hold_seconds):
+                del self._known[id_]
+        return exits
+
+    def _tell(self, memory: _Memory, track: int, now: float, certainty: Certainty) -> Exit:
+        memory.state, memory.since = "left", now
+        self._told += 1
+        return Exit(
+            zone=self._fence.id,
+            track=track,
+            count=self._told,
+            box=memory.box,
+            foot=memory.foot,
+            left_at=memory.crossed_at,
+            reported_at=now,
+            certainty=certainty,
+        )
