@@ -13,13 +13,13 @@ Signature = Literal["valid", "invalid", "unknown_key", "none"]
 class Pass(Struct, frozen=True, kw_only=True):
     """A code, read and named. It lives in RAM only: `ids`, `name` and `birth` identify a person.
 
-    `reasons` lists every way in which the code contradicts itself or cannot be used (empty when it is sound); a code with
-    reasons is still a Pass, because every code that was shown gets an answer.
+    `reasons` lists every way in which the code contradicts itself or cannot be used (empty when it is sound); a code
+    with reasons is still a Pass, because every code that was shown gets an answer.
     """
 
     kind: Kind
     ids: tuple[tuple[str, str], ...] = ()
-    """(kind, value) of every number in it, best first: qid, cccd, cmnd, passport, bhyt, phone. Masked ones are left out."""
+    """(kind, value) of every number in it, best first: qid, cccd, cmnd, passport, bhyt, phone. Not the masked ones."""
     name: str | None = None
     birth: date | None = None
     birth_year: int | None = None

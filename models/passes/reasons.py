@@ -1,0 +1,53 @@
+"""Every reason an answer can carry: a closed table, so that each has its text, its number and its secrecy.
+
+A screen finds the text under `reason.<name>` in its catalogue. The queue behind a person sees only the number of a
+medical reason; the officer reads the text. A later release may add a reason: a reader shows an unknown one by its name.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+
+from models.passes.outcome import Outcome
+
+
+class Reason(NamedTuple):
+    code: int
+    """What is shown where others can read along."""
+    outcome: Outcome
+    """The answer it usually leads to; the policy's row decides."""
+    medical: bool = False
+    """Says something of a person's health: never shown to the queue."""
+
+
+REASONS: Mapping[str, Reason] = MappingProxyType(
+    {
+        # the person
+        "f0": Reason(12, Outcome.FAIL, medical=True),
+        "f1": Reason(13, Outcome.FAIL, medical=True),
+        "order_elsewhere": Reason(14, Outcome.FAIL, medical=True),
+        "symptoms": Reason(15, Outcome.CHECK, medical=True),
+        "unknown": Reason(21, Outcome.CHECK),
+        "no_number": Reason(22, Outcome.CHECK),
+        "no_declaration": Reason(23, Outcome.CHECK),
+        "declaration_expired": Reason(24, Outcome.CHECK),
+        "flagged": Reason(25, Outcome.CHECK),
+        "no_data": Reason(26, Outcome.CHECK),
+        "stale_data": Reason(27, Outcome.CHECK),
+        # the code
+        "province": Reason(31, Outcome.CHECK),
+        "century": Reason(32, Outcome.CHECK),
+        "year": Reason(33, Outcome.CHECK),
+        "birth_date": Reason(34, Outcome.CHECK),
+        "format": Reason(35, Outcome.CHECK),
+        "encoding": Reason(36, Outcome.CHECK),
+        "unsupported": Reason(37, Outcome.CHECK),
+        "not_a_pass": Reason(38, Outcome.CHECK),
+        "signature_invalid": Reason(39, Outcome.CHECK),
+        "signature_unknown_key": Reason(40, Outcome.CHECK),
+        # ourselves
+        "no_registry": Reason(51, Outcome.CHECK),
+        "no_policy": Reason(52, Outcome.CHECK),
+        "rule_error": Reason(53, Outcome.CHECK),
+    }
+)
