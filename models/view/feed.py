@@ -1,4 +1,4 @@
-"""The live feed: state, not events. A connection begins with the whole state of its topics; changes follow as whole states.
+"""The live feed: state, not events. A connection begins with the whole state of its topics; each change is one too.
 
 Server-sent events over a plain streaming response: the bytes of a state are made once and handed to every reader.
 """

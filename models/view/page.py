@@ -9,11 +9,14 @@ from pathlib import Path
 from string import Formatter
 from types import MappingProxyType
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 import jinja2
 from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.routing import Mount
+from starlette.responses import RedirectResponse
+from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -81,6 +84,23 @@ def lang_of(request: Request) -> Lang:
         if wanted in LANGS:
             return wanted
     return "vi"
+
+
+async def _choose(request: Request) -> RedirectResponse:
+    code = request.path_params["code"]
+    if code not in LANGS:
+        raise HTTPException(404)
+    came_from = urlsplit(request.headers.get("referer", ""))
+    back = came_from.path if came_from.netloc == request.headers.get("host") else ""
+    # Only a path of ours, and never //elsewhere.
+    response = RedirectResponse("/" + back.lstrip("/") + (f"?{came_from.query}" if back and came_from.query else ""), 303)
+    response.set_cookie("lang", code, max_age=365 * 24 * 3600, httponly=True, samesite="strict")
+    return response
+
+
+def language_route() -> Route:
+    """/lang/vi and /lang/en: sets the cookie and goes back to the page that asked."""
+    return Route("/lang/{code}", _choose, methods=["GET", "POST"])
 
 
 def same_origin(request: Request) -> bool:

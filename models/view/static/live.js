@@ -1,0 +1,281 @@
+// One page, one stream. The page shows what the last message said, and says so itself when the line is silent.
+// Everything here is a function of the state on the page: a missed message is made good by the next connection.
+
+const root = document.documentElement;
+const body = document.body;
+const SILENCE_MS = 5000;
+const ALARM_EVERY_MS = 5000;
+
+// ---- sound: four signs that differ in rhythm, not only in pitch; [hertz, start, seconds] each
+
+const TONES = {
+  pass: ["sine", 0.3, [[660, 0, 0.13], [880, 0.15, 0.22]]],
+  fail: ["square", 0.18, [[220, 0, 0.16], [220, 0.24, 0.16], [220, 0.48, 0.16]]],
+  check: ["triangle", 0.35, [[440, 0, 0.8]]],
+  tick: ["sine", 0.06, [[1400, 0, 0.02]]],
+  alarm: ["sawtooth", 0.22, [[880, 0, 0.2], [620, 0.22, 0.2], [880, 0.44, 0.2], [620, 0.66, 0.3]]],
+  chime: ["sine", 0.15, [[520, 0, 0.5]]],
+};
+const audio = new AudioContext();
+const played = new Set();
+let alarmAt = -Infinity;
+let silentUntil = 0;
+
+function play(name) {
+  const tone = TONES[name];
+  if (!tone) return;
+  const [shape, volume, notes] = tone;
+  for (const [hertz, start, seconds] of audio.state === "running" ? notes : []) {
+    const voice = audio.createOscillator();
+    const gain = audio.createGain();
+    const at = audio.currentTime + start;
+    voice.type = shape;
+    voice.frequency.value = hertz;
+    gain.gain.setValueAtTime(0, at);
+    gain.gain.linearRampToValueAtTime(volume, at + 0.008);
+    gain.gain.setValueAtTime(volume, at + Math.max(0.01, seconds - 0.02));
+    gain.gain.linearRampToValueAtTime(0, at + seconds);
+    voice.connect(gain).connect(audio.destination);
+    voice.start(at);
+    voice.stop(at + seconds);
+  }
+  document.dispatchEvent(new CustomEvent("sound", { detail: name }));
+}
+
+// data-sound plays when its data-once is new; what stood on the page at load is not new.
+function ring(part, quiet = false) {
+  for (const sign of [part, ...part.querySelectorAll("[data-sound]")]) {
+    const once = sign.dataset.once;
+    if (!sign.dataset.sound || played.has(once)) continue;
+    played.add(once);
+    if (played.size > 500) played.delete(played.values().next().value);
+    if (!quiet) play(sign.dataset.sound);
+  }
+}
+
+function alarm() {
+  const now = performance.now();
+  if (now < silentUntil || now - alarmAt < ALARM_EVERY_MS || !document.querySelector(".open[data-alarm]")) return;
+  alarmAt = now;
+  play("alarm");
+}
+
+// ---- state: every top element of a message takes the place of the one with its id
+
+function focusMark(part) {
+  const held = part.contains(document.activeElement) ? document.activeElement : null;
+  if (!held) return () => {};
+  const { name, id, value } = held;
+  const press = held.dataset.press;
+  return (fresh) => {
+    const key = id ? `#${CSS.escape(id)}` : name ? `[name="${CSS.escape(name)}"]` : press && `[data-press="${press}"]`;
+    const next = (key && fresh.querySelector(key)) || fresh;
+    if (name && value !== undefined && next.name === name && next.type !== "hidden") next.value = value;
+    next.focus({ preventScroll: true });
+  };
+}
+
+function swap(old, fresh) {
+  const refocus = focusMark(old);
+  old.replaceWith(fresh);
+  refocus(fresh);
+  ring(fresh);
+}
+
+// Rows that did not change stay where they are: a moved row would lose focus, and then a key acts on the wrong one.
+function merge(list, fresh) {
+  const next = [...fresh.children];
+  const wanted = new Set(next.map((row) => row.dataset.key));
+  const rows = new Map();
+  for (const row of [...list.children]) {
+    if (wanted.has(row.dataset.key)) rows.set(row.dataset.key, row);
+    else row.remove();
+  }
+  let at = list.firstElementChild;
+  for (const row of next) {
+    let here = rows.get(row.dataset.key);
+    if (here === at && here) at = at.nextElementSibling;
+    else if (here && list.moveBefore) list.moveBefore(here, at);
+    else list.insertBefore(here ?? row, at);
+    if (!here) ring(row);
+    else if (here.dataset.v !== row.dataset.v) swap(here, row);
+  }
+}
+
+function blend(old, fresh) {
+  if (fresh.dataset.v && fresh.dataset.v === old.dataset.v) return;
+  if (fresh.hasAttribute("data-list") && old.hasAttribute("data-list")) merge(old, fresh);
+  else if (old.children.length === fresh.children.length && old.querySelector("[data-list]") && fresh.querySelector("[data-list]")) {
+    for (const { name } of [...old.attributes]) if (!fresh.hasAttribute(name)) old.removeAttribute(name);
+    for (const { name, value } of fresh.attributes) old.setAttribute(name, value);
+    const parts = [...fresh.children];
+    [...old.children].forEach((part, i) => blend(part, parts[i]));
+    return;
+  } else return swap(old, fresh);
+  if (fresh.dataset.v) old.dataset.v = fresh.dataset.v;
+  old.className = fresh.className;
+}
+
+function place(html) {
+  const message = document.createElement("template");
+  message.innerHTML = html;
+  for (const fresh of [...message.content.children]) {
+    const old = fresh.id && document.getElementById(fresh.id);
+    if (old) blend(old, fresh);
+    if (fresh.dataset.title) document.title = fresh.dataset.title;
+  }
+  alarm();
+}
+
+// ---- the line: silence is a fault, and it is retried for ever
+
+let source = null;
+let retry = 0;
+let heardAt = performance.now();
+let ahead = 0; // server clock minus ours, ms
+
+function heard() {
+  heardAt = performance.now();
+  body.classList.remove("down");
+}
+
+function idle() {
+  return !document.querySelector("dialog[open]") && !(document.activeElement?.matches("input, textarea, select"));
+}
+
+function beat({ now, build }) {
+  ahead = now * 1000 - Date.now();
+  const reloaded = Number(sessionStorage.getItem("reloaded") ?? 0);
+  if (build === root.dataset.build || !idle() || Date.now() - reloaded < 60000) return;
+  sessionStorage.setItem("reloaded", Date.now());
+  location.reload(); // the server has just answered, so this cannot end on an error page
+}
+
+function connect() {
+  clearTimeout(retry);
+  retry = 0;
+  source?.close();
+  heardAt = performance.now();
+  source = new EventSource(body.dataset.live);
+  source.onmessage = (message) => (heard(), place(message.data));
+  source.addEventListener("beat", (message) => (heard(), beat(JSON.parse(message.data))));
+  source.onerror = lost;
+}
+
+function lost() {
+  body.classList.add("down");
+  source.close();
+  retry ||= setTimeout(connect, 300 + Math.random() * 2700);
+}
+
+function hurry() {
+  if (body.classList.contains("down") && !document.hidden) connect();
+}
+
+// ---- forms and keys
+
+function refuse(form, words) {
+  const row = form.closest("[data-key]") ?? form;
+  row.classList.add("unsaved");
+  let said = form.querySelector("output");
+  if (!said) form.append((said = document.createElement("output")));
+  said.textContent = words || body.dataset.notSaved;
+}
+
+document.addEventListener("submit", async (event) => {
+  const form = event.target;
+  if (!form.matches("[data-quiet]")) return;
+  event.preventDefault();
+  const button = event.submitter;
+  if (button?.getAttribute("aria-disabled") === "true") return;
+  button?.setAttribute("aria-disabled", "true");
+  try {
+    const filled = new URLSearchParams(new FormData(form, button));
+    const answer = await fetch(form.action, { method: "POST", body: filled, redirect: "manual" });
+    const fine = answer.ok || answer.type === "opaqueredirect";
+    const plain = answer.headers.get("content-type")?.startsWith("text/plain");
+    if (!fine) refuse(form, answer.status < 500 && plain ? (await answer.text()).slice(0, 200) : "");
+    else (form.closest("[data-key]") ?? form).classList.remove("unsaved"), form.closest("dialog")?.close();
+  } catch {
+    refuse(form, "");
+  } finally {
+    button?.removeAttribute("aria-disabled");
+  }
+});
+
+document.addEventListener("keydown", (event) => {
+  if (audio.state !== "running") audio.resume();
+  const on = event.target;
+  if (event.repeat || event.ctrlKey || event.altKey || event.metaKey || on.matches("input, textarea, select")) return;
+  if (event.key === "Enter" && on.matches("a, button, summary")) return; // it is being pressed itself
+  const row = on.closest("[data-key]");
+  for (const button of document.querySelectorAll(`[data-press="${CSS.escape(event.key)}" i]`)) {
+    const its = button.closest("[data-key]");
+    if ((its && its !== row) || button.closest("[hidden]")) continue; // a row's key acts on the focused row alone
+    event.preventDefault();
+    button.click();
+    return;
+  }
+});
+
+document.addEventListener("click", (event) => {
+  if (audio.state !== "running") audio.resume();
+  if (event.target.closest("[data-silence]")) silentUntil = performance.now() + 60000;
+  const opens = event.target.closest("[data-opens]");
+  if (opens) document.getElementById(opens.dataset.opens)?.showModal();
+  event.target.closest("#sound")?.blur();
+});
+
+// ---- every second: clock, ages, stills, watchdog
+
+function two(number) {
+  return String(Math.floor(number)).padStart(2, "0");
+}
+
+async function refresh(img) {
+  if (img.dataset.busy) return;
+  img.dataset.busy = "1";
+  const next = new Image();
+  for (const { name, value } of img.attributes) if (name !== "src" && name !== "data-busy") next.setAttribute(name, value);
+  next.src = `${img.dataset.refresh}${img.dataset.refresh.includes("?") ? "&" : "?"}t=${Date.now()}`;
+  try {
+    await next.decode(); // off the screen, so that the picture never blinks
+    next.classList.remove("stale");
+    img.replaceWith(next);
+  } catch {
+    img.classList.add("stale");
+    delete img.dataset.busy;
+  }
+}
+
+function second() {
+  const now = Date.now() + ahead;
+  const clock = new Date(now + 7 * 3600 * 1000).toISOString().slice(11, 19); // Viet Nam keeps one offset all year
+  for (const sign of document.querySelectorAll("[data-clock]")) sign.textContent = clock;
+  for (const sign of document.querySelectorAll("[data-since]")) {
+    const age = Math.max(0, now / 1000 - Number(sign.dataset.since));
+    sign.textContent = age < 3600 ? `${two(age / 60)}:${two(age % 60)}` : `${two(age / 3600)}:${two((age / 60) % 60)}:${two(age % 60)}`;
+  }
+  if (!document.hidden) document.querySelectorAll("img[data-refresh]").forEach(refresh);
+  const sound = document.getElementById("sound");
+  const on = audio.state === "running";
+  body.classList.toggle("silenced", performance.now() < silentUntil);
+  if (sound && sound.dataset.state !== String(on)) {
+    sound.dataset.state = String(on);
+    sound.lastElementChild.textContent = on ? sound.dataset.on : sound.dataset.off;
+    sound.title = on ? sound.dataset.on : sound.dataset.hint;
+  }
+  alarm();
+  if (source && !retry && performance.now() - heardAt > SILENCE_MS) lost();
+}
+
+ring(body, true);
+second();
+setInterval(second, 1000);
+if (body.dataset.live) {
+  addEventListener("online", hurry);
+  document.addEventListener("visibilitychange", hurry);
+  addEventListener("pagehide", () => source?.close());
+  addEventListener("pageshow", (event) => event.persisted && connect());
+  connect();
+}
