@@ -3,6 +3,8 @@
 import re
 from collections.abc import Callable
 
+from msgspec.structs import replace
+
 from models.passes import cccd, personal
 from models.passes.scan import Kind, Pass
 
@@ -12,7 +14,7 @@ _BHYT = re.compile(r"(?:[0-9]{10}|[0-9]{12}|[A-Z]{2}[0-9]{13})\|.*\|\$", re.DOTA
 _VDS_NC = re.compile(r'\{(?=.*"data"\s*:)(?=.*"sig"\s*:)', re.DOTALL)
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 
-_READ: tuple[tuple[Callable[[str], bool], Callable[[str], Pass]], ...] = (
+_FORMATS: tuple[tuple[Callable[[str], bool], Callable[[str], Pass]], ...] = (
     (personal.matches, personal.read),
     (cccd.matches, cccd.read),
 )
@@ -21,7 +23,12 @@ _VENUE_PREFIX = ("NZCOVIDTRACER:", "https://e.coronawarn.app?", "http://qr.tokha
 
 
 def classify(payload: bytes) -> Pass:
-    """Read and name a code. Never raises; what is wrong with the code is in `reasons`."""
+    """Read and name a code. Never raises; what is wrong with the code is in `reasons`, and in its facts, which travel."""
+    code = _read(payload)
+    return replace(code, facts=code.facts | {"reasons": " ".join(code.reasons)}) if code.reasons else code
+
+
+def _read(payload: bytes) -> Pass:
     try:
         text = payload.decode("utf-8").rstrip("\0\r\n")
     except UnicodeDecodeError:
@@ -31,7 +38,7 @@ def classify(payload: bytes) -> Pass:
     named = _named(text)
     if named is not None:
         return named
-    for matches, read in _READ:
+    for matches, read in _FORMATS:
         if matches(text):
             return read(text)
     return Pass(kind="url" if _URL.match(text) else "unknown", reasons=("not_a_pass",))

@@ -13,7 +13,7 @@ from models.passes import certlogic
 from models.passes.facts import VOCABULARY, BadFact, Fact, to_json
 from models.passes.outcome import Outcome
 from models.passes.policy import Need, Policy, Row
-from models.passes.scan import Pass, Scalar
+from models.passes.scan import Scalar
 
 _NOTHING: Mapping[str, Scalar] = MappingProxyType({})
 
@@ -29,11 +29,6 @@ class Decision:
     """The policy's id."""
 
 
-def claims(code: Pass) -> dict[str, Scalar]:
-    """What `decide` wants to know of a code, as scalars that may travel: its facts and its `reasons`, one text."""
-    return {**code.facts, **({"reasons": " ".join(code.reasons)} if code.reasons else {})}
-
-
 def decide(
     facts: Mapping[str, Fact],
     policy: Policy,
@@ -44,8 +39,8 @@ def decide(
 ) -> Decision:
     """Answer for one person at one place.
 
-    `facts` of nobody (empty, or without `known`) is an unknown person. `code` holds `claims(code)` and, where there are
-    any, `kind` and `signature`. Raises BadFact for a name outside the vocabulary.
+    `facts` of nobody (empty, or without `known`) is an unknown person. `code` holds the code's facts (its `reasons`
+    among them) and, where there are any, `kind` and `signature`. Raises BadFact for a name outside the vocabulary.
     """
     strange = facts.keys() - VOCABULARY.keys()
     if strange:
