@@ -23,7 +23,7 @@ _VENUE_PREFIX = ("NZCOVIDTRACER:", "https://e.coronawarn.app?", "http://qr.tokha
 
 
 def classify(payload: bytes) -> Pass:
-    """Read and name a code. Never raises; what is wrong with the code is in `reasons`, and in its facts, which travel."""
+    """Read and name a code. Never raises; what is wrong with the code is in `reasons` and, to travel, in its facts."""
     code = _read(payload)
     return replace(code, facts=code.facts | {"reasons": " ".join(code.reasons)}) if code.reasons else code
 

@@ -1,7 +1,7 @@
 """The events, their envelope, and what answers them. CloudEvents 1.0 structured JSON, decoded by msgspec.
 
-Absent optional fields are absent on the wire, never null. Unknown fields are ignored; an unknown type or bad data raises
-`Unreadable`, and the reader keeps the payload as a dead letter.
+Absent optional fields are absent on the wire, never null. Unknown fields are ignored; an unknown type or bad data
+raises `Unreadable`, and the reader keeps the payload as a dead letter.
 """
 
 from collections.abc import Mapping, Sequence
@@ -130,7 +130,9 @@ class OutboxThinned(Struct, frozen=True, kw_only=True):
     count: Count
 
 
-Data = PassScanned | PassShown | PassOverridden | ZoneBreached | CrowdMeasured | CrowdLevel | CameraStatus | OutboxThinned
+Data = (
+    PassScanned | PassShown | PassOverridden | ZoneBreached | CrowdMeasured | CrowdLevel | CameraStatus | OutboxThinned
+)
 
 TYPES: Mapping[str, type[Data]] = MappingProxyType(
     {
