@@ -30,8 +30,12 @@ class Motion:
     """
 
     WIDTH_PX = 480
-    LEARN_S = 60.0
+    ABSORB_S = 30.0
     """A body that stands still is taken for background after about this long."""
+    ABSORBED_WEIGHT = 0.105
+    """OpenCV calls a colour background once its weight is beyond 0.1; reached after this many time constants."""
+    START_SHARE = 0.3
+    """Of the usual 1/n with which the first pictures are learnt: at 1/n, who walks in early is background at once."""
     SHADOW = 127
     UNSETTLED_SHARE = 0.6
     """More foreground than this is a lamp switched, not people: nothing is told until it is learnt."""
@@ -61,7 +65,9 @@ class Motion:
         passed = 0.04 if self._at is None else max(stream_s - self._at, 0.0)
         self._at = stream_s
         self._seen += 1
-        return max(1.0 / self._seen, 1.0 - math.exp(-passed / self.LEARN_S))
+        if self._seen == 1:
+            return 1.0
+        return max(self.START_SHARE / self._seen, -math.expm1(-passed * self.ABSORBED_WEIGHT / self.ABSORB_S))
 
     def _bodies(self, solid: Pixels, scale: float) -> Boxes:
         far, near = self._size.far_px * scale, self._size.near_px * scale

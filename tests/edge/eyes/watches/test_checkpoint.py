@@ -1,0 +1,140 @@
+"""Rendered passes are held up to a rendered lane."""
+
+import hashlib
+import hmac
+import io
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import cv2
+import numpy as np
+import segno
+
+from edge.eyes.frame import Frame
+from edge.eyes.watches import Watch, build
+from edge.settings import Camera, Zone
+from edge.sighting import Reading, Scanned, Sighting
+
+KEY = b"boot"
+AN = "012345678901|NGUYEN VAN AN|1990-05-17|0|123456789012345678|1"
+BINH = "098765432109|TRAN THI BINH|1985-01-02|0|876543210987654321|2"
+START = datetime(2021, 9, 21, 6, tzinfo=UTC)
+LANES = (
+    Zone(id="left", kind="lane", polygon=((0.0, 0.0), (0.5, 0.0), (0.5, 1.0), (0.0, 1.0))),
+    Zone(id="right", kind="lane", polygon=((0.5, 0.0), (1.0, 0.0), (1.0, 1.0), (0.5, 1.0))),
+)
+
+
+def lane(*zones: Zone, hold_seconds: float = 3.0) -> Watch:
+    camera = Camera(id="cam-1", source="lane.mp4", watch="checkpoint", zones=zones, hold_seconds=hold_seconds)
+    return build(camera, key=KEY)
+
+
+def picture(*codes: tuple[str, int, int], px: int = 4) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    y = np.full((480, 640), 110, np.uint8)
+    for payload, left, top in codes:
+        out = io.BytesIO()
+        segno.make_qr(payload, error="m").save(out, kind="png", scale=px)
+        code = cv2.imdecode(np.frombuffer(out.getvalue(), np.uint8), cv2.IMREAD_GRAYSCALE)
+        assert code is not None
+        y[top : top + code.shape[0], left : left + code.shape[1]] = code
+    return y
+
+
+def frame(y: np.ndarray[Any, np.dtype[np.uint8]], stream_s: float) -> Frame:
+    return Frame(
+        camera="cam-1",
+        y=y,
+        stream_s=stream_s,
+        arrived_s=100.0 + stream_s,
+        seen_at=START + timedelta(seconds=stream_s),
+        corrupt=False,
+        bgr=lambda: cv2.cvtColor(y, cv2.COLOR_GRAY2BGR),
+    )
+
+
+def show(watch: Watch, *codes: tuple[str, int, int], from_s: float, to_s: float) -> list[Sighting]:
+    y = picture(*codes)
+    told = []
+    for i in range(round((to_s - from_s) * 10)):
+        told += watch.see(frame(y, from_s + i / 10))
+    return told
+
+
+def scans(told: list[Sighting]) -> list[Scanned]:
+    return [one for one in told if isinstance(one, Scanned)]
+
+
+def test_a_pass_is_read_in_its_first_picture_and_the_screen_hears_of_it_first() -> None:
+    reading, scanned = lane().see(frame(picture((AN, 200, 100)), 0.0))
+    assert isinstance(reading, Reading)
+    assert isinstance(scanned, Scanned)
+    assert scanned.code.kind == "personal"
+    assert scanned.payload_key == hmac.new(KEY, AN.encode(), hashlib.sha256).digest()[:16]
+    assert (scanned.repeat, scanned.stream_s, scanned.lane) == (0, 0.0, None)
+    assert scanned.px_per_module is not None
+    assert 3.5 < scanned.px_per_module < 4.5
+
+
+def test_the_crop_is_a_small_picture_of_the_person() -> None:
+    (scanned,) = scans(lane().see(frame(picture((AN, 200, 100)), 0.0)))
+    assert scanned.crop is not None
+    crop = cv2.imdecode(np.frombuffer(scanned.crop, np.uint8), cv2.IMREAD_COLOR)
+    assert crop is not None
+    assert 200 <= max(crop.shape) <= 640
+
+
+def test_a_pass_held_up_is_one_scan_and_repeats_at_most_once_a_second() -> None:
+    told = scans(show(lane(), (AN, 200, 100), from_s=0.0, to_s=8.0))
+    assert [one.repeat for one in told] == list(range(len(told)))
+    assert 4 <= len(told) <= 8
+    assert all(one.crop is None for one in told[1:])
+
+
+def test_a_pass_that_was_away_for_the_hold_is_scanned_anew() -> None:
+    watch = lane()
+    show(watch, (AN, 200, 100), from_s=0.0, to_s=0.5)
+    show(watch, from_s=0.5, to_s=2.0)
+    (again,) = scans(show(watch, (AN, 200, 100), from_s=2.0, to_s=2.5))
+    show(watch, from_s=2.5, to_s=6.0)
+    anew = scans(show(watch, (AN, 200, 100), from_s=6.0, to_s=6.5))
+    assert again.repeat == 1
+    assert [one.repeat for one in anew] == [0]
+
+
+def test_two_people_in_one_picture_are_two_scans_each_in_its_lane() -> None:
+    told = scans(lane(*LANES).see(frame(picture((AN, 60, 100), (BINH, 400, 150)), 0.0)))
+    assert {(one.code.name, one.lane) for one in told} == {("NGUYEN VAN AN", "left"), ("TRAN THI BINH", "right")}
+
+
+def test_a_code_beside_the_lane_is_not_read() -> None:
+    assert not scans(show(lane(LANES[0]), (AN, 400, 100), from_s=0.0, to_s=1.0))
+
+
+def test_a_small_code_is_read_once_it_is_enlarged() -> None:
+    y = picture((AN, 200, 100), px=8)
+    small = cv2.resize(y, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA).astype(np.uint8)
+    rng = np.random.default_rng(1)
+    watch = lane()
+    told: list[Sighting] = []
+    for i in range(10):
+        table = np.full((480, 640), 110, np.int16)
+        table[100 + i : 100 + i + small.shape[0], 50 : 50 + small.shape[1]] = small
+        noisy = (cv2.GaussianBlur(table.astype(np.float32), (0, 0), 0.7) + rng.normal(0, 2, table.shape)).clip(0, 255)
+        told += watch.see(frame(noisy.astype(np.uint8), i / 10))
+    assert scans(told)
+
+
+def test_junk_gets_an_answer_too() -> None:
+    (scanned,) = scans(lane().see(frame(picture(("just a poster", 200, 100)), 0.0)))
+    assert scanned.code.kind == "unknown"
+
+
+def test_an_empty_lane_says_nothing() -> None:
+    assert show(lane(), from_s=0.0, to_s=5.0) == []
+
+
+def test_a_pass_already_there_in_a_still_picture_is_found() -> None:
+    watch = lane()
+    show(watch, from_s=0.0, to_s=10.0)
+    assert scans(show(watch, (AN, 200, 100), from_s=10.0, to_s=10.2))

@@ -1,0 +1,98 @@
+"""A dark body walks over a bright yard."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Literal
+
+import cv2
+import msgspec
+import numpy as np
+import pytest
+
+from edge.eyes.frame import Frame
+from edge.eyes.watches import build
+from edge.settings import Camera, Zone
+from edge.sighting import Sighting, Told
+from models.vision.detector import Unusable
+from models.wire.events import ZoneBreached
+
+START = datetime(2021, 9, 21, 6, tzinfo=UTC)
+YARD = Zone(id="yard", kind="stay-inside", polygon=((0.05, 0.1), (0.6, 0.1), (0.6, 0.95), (0.05, 0.95)))
+
+
+def yard(*zones: Zone, mode: Literal["trial", "armed", "maintenance"] = "armed", detector: str = "auto") -> Camera:
+    return Camera(
+        id="cam-2",
+        source="yard.mp4",
+        watch="quarantine",
+        mode=mode,
+        person_px=(60, 120),
+        detector=detector,
+        zones=zones or (YARD,),
+    )
+
+
+def walk(camera: Camera, *, key: bytes = b"boot") -> list[Sighting]:
+    """Two seconds of empty yard, then a body goes from its middle to the right, 80 pixels a second."""
+    watch = build(camera, key=key)
+    rng = np.random.default_rng(7)
+    told: list[Sighting] = []
+    for i in range(80):
+        y: np.ndarray[Any, np.dtype[np.uint8]] = rng.normal(150, 3, (360, 640)).clip(0, 255).astype(np.uint8)
+        x = 200 + 8 * (i - 20)
+        if i >= 20 and x < 640:
+            y[180:270, x : x + 34] = rng.integers(20, 60, (90, 34))[:, : 640 - x]
+        told += watch.see(
+            Frame(
+                camera="cam-2",
+                y=y,
+                stream_s=i / 10,
+                arrived_s=i / 10,
+                seen_at=START + timedelta(seconds=i / 10),
+                corrupt=False,
+                bgr=lambda y=y: cv2.cvtColor(y, cv2.COLOR_GRAY2BGR),  # type: ignore[misc]
+            )
+        )
+    return told
+
+
+def test_who_walks_out_is_told_once_with_place_time_and_picture() -> None:
+    (told,) = walk(yard())
+    assert isinstance(told, Told)
+    assert told.event == "zone.breached.v1"
+    breach = msgspec.json.decode(told.raw, type=ZoneBreached)
+    assert (breach.phase, breach.zone, breach.certainty) == ("open", "yard", "left")
+    assert breach.foot == (pytest.approx(0.6, abs=0.04), pytest.approx(0.75, abs=0.03))
+    assert 4.0 <= breach.left_at <= 5.0
+    assert breach.reported_at >= breach.left_at + 1.0
+    assert told.still is not None
+    still = cv2.imdecode(np.frombuffer(told.still, np.uint8), cv2.IMREAD_COLOR)
+    assert still is not None
+    assert still.shape == (360, 640, 3)
+
+
+def test_the_same_boot_key_names_the_incident_alike_and_another_differently() -> None:
+    def incident(key: bytes) -> str:
+        (told,) = walk(yard(), key=key)
+        assert isinstance(told, Told)
+        return msgspec.json.decode(told.raw, type=ZoneBreached).incident
+
+    assert incident(b"one") == incident(b"one") != incident(b"two")
+
+
+def test_who_walks_in_an_ignored_part_is_not_seen() -> None:
+    ignored = Zone(id="street", kind="ignore", polygon=((0.0, 0.5), (1.0, 0.5), (1.0, 1.0), (0.0, 1.0)))
+    assert walk(yard(YARD, ignored)) == []
+
+
+def test_a_camera_in_maintenance_tells_nothing() -> None:
+    assert walk(yard(mode="maintenance")) == []
+
+
+def test_a_detector_that_is_not_there_is_said_at_once(tmp_path: Path) -> None:
+    with pytest.raises(Unusable, match="no such model file"):
+        build(yard(detector=str(tmp_path / "absent.onnx")), key=b"boot")
+
+
+def test_a_watch_says_what_it_sees_with() -> None:
+    assert build(yard(), key=b"boot").detector == "motion"

@@ -1,0 +1,103 @@
+"""Codes rendered here, and the photos of people's phones."""
+
+import io
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import segno
+
+from models.vision.qr import Pixels, PyzbarReader, QrReader
+
+DATA = Path(__file__).resolve().parents[3] / ".." / "shared" / "data"
+
+
+def printed(payload: str | bytes, *, scale: int = 4) -> Pixels:
+    out = io.BytesIO()
+    segno.make_qr(payload, error="m").save(out, kind="png", scale=scale)
+    picture = cv2.imdecode(np.frombuffer(out.getvalue(), np.uint8), cv2.IMREAD_GRAYSCALE)
+    assert picture is not None
+    return picture.astype(np.uint8)
+
+
+def on_table(*codes: tuple[Pixels, int, int], height: int = 480, width: int = 640) -> Pixels:
+    table = np.full((height, width), 128, np.uint8)
+    for code, x, y in codes:
+        table[y : y + code.shape[0], x : x + code.shape[1]] = code
+    return table
+
+
+def test_a_code_says_its_bytes_its_text_and_where_it_is() -> None:
+    code = printed("VÕ ANH YẾN|1990")
+    (read,) = QrReader().read(on_table((code, 200, 100)))
+    assert (read.format, read.text, read.payload) == ("QR Code", "VÕ ANH YẾN|1990", "VÕ ANH YẾN|1990".encode())
+    assert read.corners[0] == pytest.approx((216, 116), abs=2)
+    assert read.px_per_module == pytest.approx(4.0, abs=0.2)
+
+
+def test_bytes_that_are_not_utf8_have_no_text() -> None:
+    (read,) = QrReader().read(on_table((printed(b"\xff\xfe\x00\x80"), 50, 50)))
+    assert read.text is None
+    assert read.payload == b"\xff\xfe\x00\x80"
+
+
+def test_several_codes_in_one_picture_are_all_read() -> None:
+    table = on_table((printed("one"), 20, 20), (printed("two"), 300, 40), (printed("three"), 200, 300))
+    assert {code.text for code in QrReader().read(table)} == {"one", "two", "three"}
+
+
+def test_a_code_too_small_at_first_is_read_enlarged() -> None:
+    code = cv2.resize(printed("0123456789AB" * 8, scale=8), None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
+    table = cv2.GaussianBlur(on_table((code.astype(np.uint8), 100, 100)), (0, 0), 1.0).astype(np.uint8)
+    reader = QrReader()
+    assert not reader.look(table, scales=(1,)).codes
+    (read,) = reader.look(table, (80, 80, 200, 200), scales=(1, 2, 3)).codes
+    assert read.corners[0] == pytest.approx((108, 108), abs=3)
+
+
+def test_a_damaged_code_is_located_though_not_read() -> None:
+    code = printed("0123456789AB" * 8)
+    code[40:110, 60:130] = 255
+    look = QrReader().look(on_table((code, 100, 100)), scales=(1,))
+    assert not look.codes
+    assert look.located
+
+
+def test_an_inverted_code_is_read_only_when_thorough() -> None:
+    table = on_table((printed("night mode"), 100, 100))
+    assert not QrReader().read(255 - table)
+    assert [code.text for code in QrReader(thorough=True).read(255 - table)] == ["night mode"]
+
+
+def test_a_region_outside_of_the_picture_shows_nothing() -> None:
+    assert not QrReader().look(on_table(), (700, 500, 50, 50)).codes
+
+
+def test_an_unknown_format_is_refused() -> None:
+    with pytest.raises(ValueError, match="unknown code formats"):
+        QrReader(formats=("Hieroglyph",))
+
+
+def test_the_second_reader_reads_or_says_what_is_missing() -> None:
+    try:
+        reader = PyzbarReader()
+    except RuntimeError as error:
+        assert "apt-get install libzbar0" in str(error)  # noqa: PT017  (either is right, by what this machine has)
+        return
+    assert [code.payload for code in reader.read(on_table((printed("plain"), 100, 100)))] == [b"plain"]
+
+
+@pytest.mark.data
+def test_phone_photos_are_read() -> None:
+    folder = DATA / "qr" / "zxing" / "qrcode-6"
+    if not folder.is_dir():
+        pytest.skip(f"NO DEVELOPMENT DATA: {os.path.normpath(folder)} is absent")
+    photos = sorted(folder.glob("*.png")) + sorted(folder.glob("*.jpg"))
+    reader = QrReader(thorough=True)
+    for photo in photos:
+        picture = cv2.imread(str(photo), cv2.IMREAD_GRAYSCALE)
+        assert picture is not None
+        want = photo.with_suffix(".txt").read_text(encoding="utf-8").rstrip("\n")
+        assert want in [code.text for code in reader.read(picture.astype(np.uint8))], photo.name
