@@ -1,1 +1,3 @@
-"""One box beside N cameras: eyes that see, a gate that keeps, decides, speaks and shows."""
+"""One box, N cameras."""
+
+VERSION = "0.1.0"

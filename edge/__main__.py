@@ -1,0 +1,95 @@
+"""`python -m edge run CONFIG`, `replay CLIP --config FILE`, `read IMAGE…`."""
+
+import argparse
+import json
+import logging
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from edge.settings import EdgeSettings
+from models.document import BadDocument, load
+
+_START = datetime(2021, 9, 21, 6, 0, tzinfo=UTC)
+
+
+def _moment(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _arguments() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="edge", description="One box with cameras: it sees, decides, keeps and tells."
+    )
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    run = verbs.add_parser("run", help="serve the cameras of CONFIG until SIGTERM")
+    run.add_argument("config", type=Path)
+    replay = verbs.add_parser(
+        "replay", help="print the events of a recorded clip as JSON lines, the same ones every time"
+    )
+    replay.add_argument("clip", type=Path)
+    replay.add_argument("--config", type=Path, required=True)
+    replay.add_argument("--camera", help="which camera of the config; not needed when there is one")
+    replay.add_argument("--start", type=_moment, default=_START, help="when the clip begins (default %(default)s)")
+    read = verbs.add_parser("read", help="print the codes in pictures, a JSON line for each picture")
+    read.add_argument("images", type=Path, nargs="+", metavar="IMAGE")
+    return parser
+
+
+# Each verb imports what it needs: a gate never loads OpenCV, a replay never loads a web server.
+
+
+def _run(config: Path) -> None:
+    from edge.gate import app  # noqa: PLC0415  (see above)
+
+    app.run(load(config, EdgeSettings), config)
+
+
+def _replay(clip: Path, config: Path, camera: str | None, start: datetime) -> None:
+    from edge.replay import Unreplayable, replay  # noqa: PLC0415  (see above)
+
+    try:
+        for line in replay(clip, load(config, EdgeSettings), camera, start):
+            sys.stdout.buffer.write(line + b"\n")
+    except Unreplayable as error:
+        raise BadDocument(str(error)) from error
+    finally:
+        sys.stdout.flush()
+
+
+def _read(images: Sequence[Path]) -> int:
+    from edge.stills import read  # noqa: PLC0415  (see above)
+
+    faults = 0
+    for image in images:
+        found = read(image)
+        faults += "error" in found
+        print(json.dumps(found, ensure_ascii=False), flush=True)
+    return 1 if faults else 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The exit status: 1 when a picture could not be read, 2 for a document or clip that cannot be used."""
+    given = _arguments().parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    try:
+        match given.verb:
+            case "run":
+                _run(given.config)
+            case "replay":
+                _replay(given.clip, given.config, given.camera, given.start)
+            case _:
+                return _read(given.images)
+    except BadDocument as error:
+        print(error, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

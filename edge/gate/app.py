@@ -1,0 +1,402 @@
+"""The gate of one box: it keeps, decides, speaks and shows what the eyes see."""
+
+import contextlib
+import hashlib
+import logging
+import os
+import signal
+import socket
+import threading
+import time
+from base64 import urlsafe_b64decode
+from collections import OrderedDict
+from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+import uvicorn
+from msgspec import UNSET
+
+from edge import VERSION
+from edge.gate import clock
+from edge.gate.evidence import Evidence
+from edge.gate.eyes import Broken, Eye, spread
+from edge.gate.link import Link
+from edge.gate.outbox import InUse, Outbox, Ranges, Thinned, Urgency
+from edge.gate.screen import Screen, Showing
+from edge.gate.uuid7 import uuid7
+from edge.gate.verdict import Painting, Verdicts, decide, masked
+from edge.settings import Camera, Central, EdgeSettings
+from edge.sighting import Health, Reading, Scanned, Sighting, Still, Told
+from models.document import BadDocument
+from models.passes.outcome import Outcome
+from models.passes.scan import Pass
+from models.wire import events, seal
+from models.wire.topics import Box
+
+log = logging.getLogger(__name__)
+
+_CARDS = 256
+"""Scans whose holder and picture are kept in RAM for a late answer."""
+_FLUSH_S = 3.0
+_TICK_S = 0.5
+_TELL_THINNED_S = 60.0
+
+
+def _identity(code: Pass) -> seal.Identity | None:
+    """Who the code says its holder is; None when it says nothing of that."""
+    birth = code.birth.isoformat() if code.birth else str(code.birth_year) if code.birth_year else UNSET
+    if not code.ids and not code.name and birth is UNSET:
+        return None
+    return seal.Identity(ids=code.ids, name=code.name or UNSET, birth=birth, sex=code.sex or UNSET)
+
+
+@dataclass(frozen=True, slots=True)
+class _Card:
+    """What the screen needs of a scan beside its answer. RAM only."""
+
+    scanned: Scanned
+    holder: dict[Outcome, str]
+
+
+class Gate:
+    """Everything of one box but its eyes' processes. Thread-safe: each eye, the link and the clock call it."""
+
+    def __init__(self, settings: EdgeSettings, central: Central, config_sha256: str) -> None:
+        self._settings = settings
+        self._seal_key = urlsafe_b64decode(central.seal_key.rstrip("=") + "=")
+        self._config = config_sha256
+        self.boot = uuid7()
+        folder = Path(settings.data)
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.screen = Screen(settings.site, [c.id for c in settings.cameras if c.watch == "checkpoint"])
+        self.outbox = Outbox(folder / "outbox.db", on_commit=self._committed)
+        self.evidence = Evidence(folder / "evidence", central.http)
+        self.link = Link(
+            central.broker,
+            Box(settings.site, settings.edge),
+            self.boot,
+            self.outbox,
+            describe=self.state,
+            on_verdict=self._answered,
+            on_change=self._link_changed,
+        )
+        self._verdicts = Verdicts(settings.screen.wait_seconds)
+        self._guard = threading.Lock()
+        self._cards: OrderedDict[str, _Card] = OrderedDict()
+        self._newest: OrderedDict[tuple[str, bytes], str] = OrderedDict()
+        self._health: dict[str, events.CameraHealth] = {}
+        self._stream_s: dict[str, float] = {}
+        self._detector: str | None = None
+        self._lost_events = 0
+        self._told_thinned_at = 0.0
+        self._tick = threading.Event()
+        self._closing = threading.Event()
+        count = settings.eyes or os.cpu_count() or 1
+        self._eyes = [
+            Eye(cameras, self.boot, on_sighting=self.take, on_end=self._eye_ended)
+            for cameras in spread(settings.cameras, count)
+        ]
+        self._clock = threading.Thread(target=self._keep_time, name="clock")
+
+    def start(self) -> None:
+        self.link.start()
+        self._clock.start()
+        for eye in self._eyes:
+            eye.start()
+
+    def close(self) -> None:
+        """Eyes end, then what they said is flushed, then offline is told."""
+        until = time.monotonic() + _FLUSH_S
+        for eye in self._eyes:
+            eye.close()
+        for eye in self._eyes:
+            eye.join()
+        self._closing.set()
+        self._tick.set()
+        self._clock.join()
+        self.link.drain(until - time.monotonic())
+        self.link.close()
+        self.evidence.close()
+        self.outbox.close()
+
+    def state(self) -> events.EdgeState:
+        """The box as central sees it."""
+        link, outbox = self.link.counters, self.outbox
+        with self._guard:
+            cameras, detector = dict(self._health), self._detector
+            unknown, too_mild = self._verdicts.unknown, self._verdicts.too_mild
+        return events.EdgeState(
+            state="online",
+            boot=self.boot,
+            at=datetime.now(UTC),
+            version=VERSION,
+            config=self._config,
+            epoch=outbox.epoch,
+            waiting=outbox.waiting,
+            detector=detector or UNSET,
+            counters={
+                "generated": outbox.generated,
+                "thinned": sum(last - first + 1 for first, last in outbox.thinned),
+                "failed_commits": outbox.failed_commits,
+                "strange_receipts": outbox.strange_receipts,
+                "lost_events": self._lost_events,
+                "connects": link.connects,
+                "resent": link.resent,
+                "rejected": link.rejected,
+                "wrong_payloads": link.wrong_payloads,
+                "unknown_verdicts": unknown,
+                "mild_verdicts": too_mild,
+                "evidence_waiting": self.evidence.waiting,
+                "evidence_dropped": self.evidence.dropped,
+                "evidence_refused": self.evidence.refused,
+                "eye_restarts": sum(eye.restarts for eye in self._eyes),
+                "eye_broken": sum(eye.broken for eye in self._eyes),
+            },
+            cameras=cameras,
+        )
+
+    def take(self, seen: Sighting) -> None:
+        """One sighting of an eye. Raises Broken on an event that we do not know."""
+        match seen:
+            case Reading():
+                self.screen.reading(seen.camera)
+            case Scanned():
+                self._scanned(seen)
+            case Told():
+                self._told(seen)
+            case Health():
+                with self._guard:
+                    self._health[seen.camera] = seen.health
+                    self._detector = seen.detector or self._detector
+                self.screen.health(seen.camera, seen.health)
+            case Still():
+                self.screen.still(seen.camera, seen.jpeg, seen.seen_at)
+
+    # What was seen
+
+    def _scanned(self, seen: Scanned) -> None:
+        whose = (seen.camera, seen.payload_key)
+        with self._guard:
+            scan = self._newest.get(whose)
+            if seen.repeat and scan is not None and self._verdicts.knows(scan):
+                paintings = [painting] if (painting := self._verdicts.again(scan, seen.repeat)) else []
+                self._show(paintings)
+                return
+            scan = uuid7()
+            self._newest[whose] = scan
+            self._newest.move_to_end(whose)
+            holder = {outcome: masked(seen.code, outcome) for outcome in Outcome}
+            self._cards[scan] = _Card(msgspec.structs.replace(seen, code=Pass(kind=seen.code.kind)), holder)
+            while len(self._cards) > _CARDS:
+                self._cards.popitem(last=False)
+            while len(self._newest) > _CARDS:
+                self._newest.popitem(last=False)
+            local = decide(seen.code)
+            paintings = self._verdicts.ask(scan, local, now=time.monotonic(), link_up=self.link.is_up)
+        identity = _identity(seen.code)
+        data = events.PassScanned(
+            kind=seen.code.kind,
+            lane=seen.lane or UNSET,
+            sealed=UNSET if identity is None else seal.seal(identity, self._seal_key),
+            facts=seen.code.facts,
+            signature=seen.code.signature,
+            local=local,
+            repeat=seen.repeat,
+            px_per_module=UNSET if seen.px_per_module is None else seen.px_per_module,
+        )
+        self._put(seen.camera, data, seen.seen_at, event=scan)
+        with self._guard:
+            self._show(paintings)
+        self._tick.set()
+
+    def _told(self, seen: Told) -> None:
+        kind = events.TYPES.get(seen.event)
+        if kind is None or kind in {events.PassScanned, events.PassShown, events.PassOverridden, events.OutboxThinned}:
+            raise Broken("an event that is not an eye's")
+        data = msgspec.json.decode(seen.raw, type=kind)
+        event, dataref = uuid7(), None
+        if isinstance(data, events.ZoneBreached) and seen.still is not None:
+            dataref = self.evidence.put(
+                seen.still, event=event, camera=seen.camera, incident=data.incident, taken_at=seen.seen_at
+            )
+        with self._guard:
+            self._stream_s[seen.camera] = seen.stream_s
+        self._put(seen.camera, data, seen.seen_at, event=event, dataref=dataref)
+
+    def _eye_ended(self, cameras: Sequence[Camera]) -> None:
+        """Its cameras see nothing until it is back, and everybody is told."""
+        now = datetime.now(UTC)
+        for camera in cameras:
+            with self._guard:
+                was = self._health.get(camera.id)
+                since = self._stream_s.get(camera.id, 0.0)
+                health = events.CameraHealth(
+                    state="unknown", reason="eye_restarts", watch=camera.watch, mode=camera.mode, since=now
+                )
+                self._health[camera.id] = health
+            self.screen.health(camera.id, health)
+            if was is not None and was.state != "unknown":
+                watched = {zone.id: "unknown" for zone in camera.zones}
+                status = events.CameraStatus(
+                    camera=camera.id,
+                    state="unknown",
+                    was=was.state,
+                    reason="eye_restarts",
+                    since=since,
+                    watched=watched,
+                )
+                self._put(camera.id, status, now)
+
+    # What is kept
+
+    def _put(
+        self,
+        camera: str,
+        data: events.Data,
+        at: datetime,
+        *,
+        event: str | None = None,
+        dataref: str | None = None,
+        settles: Ranges = (),
+    ) -> None:
+        name = event or uuid7()
+        believed = clock.claim(at)
+
+        def make(sequence: int, epoch: str) -> bytes:
+            return events.encode(
+                events.Event(
+                    id=name,
+                    site=self._settings.site,
+                    edge=self._settings.edge,
+                    camera=camera,
+                    time=at,
+                    clock=believed,
+                    sequence=sequence,
+                    epoch=epoch,
+                    data=data,
+                    dataref=dataref,
+                )
+            )
+
+        measured = isinstance(data, events.CrowdMeasured)
+        urgency: Urgency = "history" if measured or isinstance(data, events.OutboxThinned) else "now"
+        self.outbox.put(make, urgency, thinnable=measured, settles=settles).add_done_callback(self._kept)
+
+    def _kept(self, done: "Future[int]") -> None:
+        error = done.exception()
+        if error is not None and not isinstance(error, Thinned):
+            self._lost_events += 1
+            log.error("an event could not be kept: %s", type(error).__name__)
+
+    def _committed(self) -> None:
+        self.link.wake()
+
+    def _tell_thinned(self, now: float) -> None:
+        """Once there is room again, or once a minute while there is none."""
+        ranges = self.outbox.thinned
+        if not ranges or (self.outbox.is_tight and now - self._told_thinned_at < _TELL_THINNED_S):
+            return
+        self._told_thinned_at = now
+        count = sum(last - first + 1 for first, last in ranges)
+        data = events.OutboxThinned(type="crowd.measured.v1", ranges=ranges, count=count)
+        self._put("gate", data, datetime.now(UTC), settles=ranges)
+
+    # What is shown
+
+    def _answered(self, verdict: events.Verdict) -> None:
+        with self._guard:
+            painting = self._verdicts.answer(verdict, now=time.monotonic())
+            if painting is not None:
+                self._show([painting])
+
+    def _link_changed(self, up: bool) -> None:
+        self.screen.link(up, self.outbox.waiting)
+        self._tick.set()
+
+    def _keep_time(self) -> None:
+        """Paints own answers when their wait is over, and looks after what happens slowly."""
+        while not self._closing.is_set():
+            now = time.monotonic()
+            with self._guard:
+                self._show(self._verdicts.due(now=now, link_up=self.link.is_up))
+                due = self._verdicts.next_due()
+            self.screen.link(self.link.is_up, self.outbox.waiting)
+            self._tell_thinned(now)
+            pause = _TICK_S if due is None else min(max(0.0, due - time.monotonic()), _TICK_S)
+            self._tick.wait(pause)
+            self._tick.clear()
+
+    def _show(self, paintings: Sequence[Painting]) -> None:
+        """Under the guard, so that the screen gets answers in the order in which they were given."""
+        for painting in paintings:
+            card = self._cards.get(painting.scan)
+            if card is None:
+                continue
+            seen = card.scanned
+            at = datetime.now(UTC)
+            self.screen.show(
+                Showing(
+                    scan=painting.scan,
+                    camera=seen.camera,
+                    lane=seen.lane,
+                    outcome=painting.outcome,
+                    reasons=painting.reasons,
+                    by=painting.by,
+                    holder=card.holder[painting.outcome],
+                    kind=seen.code.kind,
+                    at=at,
+                    repeat=painting.repeat,
+                    crop=seen.crop,
+                )
+            )
+            if painting.repeat == 0:
+                shown = events.PassShown(
+                    scan=painting.scan,
+                    outcome=painting.outcome,
+                    reasons=painting.reasons,
+                    by=painting.by,
+                    after_ms=painting.after_ms,
+                )
+                self._put(seen.camera, shown, at)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        raise BadDocument(
+            f"screen: {host}:{port} cannot be listened on ({error.strerror}); set another port, 0 picks one"
+        ) from error
+
+
+def run(settings: EdgeSettings, config: Path) -> None:
+    """Serve until SIGTERM or SIGINT. Raises BadDocument for settings that cannot be run."""
+    if settings.central is None:
+        raise BadDocument(f"{config}:1: central: missing; add it, only replay does without")
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: stop.set())
+    with contextlib.closing(_listen(settings.screen.host, settings.screen.port)) as listener:
+        try:
+            gate = Gate(settings, settings.central, hashlib.sha256(config.read_bytes()).hexdigest())
+        except InUse as error:
+            raise BadDocument(str(error)) from error
+        web = uvicorn.Server(
+            uvicorn.Config(gate.screen.app, log_level="warning", access_log=False, timeout_graceful_shutdown=1)
+        )
+        server = threading.Thread(target=web.run, kwargs={"sockets": [listener]}, name="screen")
+        server.start()
+        host, port = listener.getsockname()[:2]
+        url = f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
+        (Path(settings.data) / "screen.url").write_text(url + "\n", encoding="utf-8")
+        print(f"screen {url}", flush=True)
+        gate.start()
+        stop.wait()
+        log.info("ending")
+        web.should_exit = True
+        gate.close()
+        server.join()

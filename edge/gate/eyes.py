@@ -1,0 +1,139 @@
+"""The processes that see. They parse what strangers send, so they may crash, hang or lie: the gate starts them anew."""
+
+import json
+import logging
+import random
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from multiprocessing.connection import Connection
+
+import msgspec
+
+from edge import sighting
+from edge.settings import Camera
+
+log = logging.getLogger(__name__)
+
+_SILENT_S = 10
+_START_S = 60
+"""A first message may take longer: an eye loads its libraries and its detector first."""
+_MESSAGE_BYTES = 16 << 20
+_BACK_OFF_FIRST_S = 0.5
+_BACK_OFF_MOST_S = 10.0
+_STEADY_S = 30.0
+"""An eye that lived so long has earned a quick restart."""
+
+
+class Broken(ValueError):
+    """A message that no sound eye sends."""
+
+
+def spread(cameras: Sequence[Camera], eyes: int) -> list[tuple[Camera, ...]]:
+    """Cameras dealt out over at most so many eyes, none of them without a camera."""
+    return [tuple(cameras[start::eyes]) for start in range(min(eyes, len(cameras)))]
+
+
+class Eye:
+    """One process and the thread that listens to it. `on_sighting` may raise Broken; `on_end` hears of each death."""
+
+    def __init__(
+        self,
+        cameras: Sequence[Camera],
+        boot: str,
+        *,
+        on_sighting: Callable[[sighting.Sighting], None],
+        on_end: Callable[[Sequence[Camera]], None],
+    ) -> None:
+        self._cameras = tuple(cameras)
+        self._names = frozenset(camera.id for camera in cameras)
+        hello = {"cameras": [camera.model_dump(mode="json") for camera in cameras], "boot": boot}
+        self._hello = json.dumps(hello).encode()
+        self._on_sighting = on_sighting
+        self._on_end = on_end
+        self._closing = threading.Event()
+        self._process: subprocess.Popen[bytes] | None = None
+        self.restarts = 0
+        self.broken = 0
+        """Messages that were none; each one cost the eye its life."""
+        self._thread = threading.Thread(target=self._watch_always, name=f"eye-{cameras[0].id}")
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def close(self) -> None:
+        """Ask it to end; `join` waits for it."""
+        self._closing.set()
+        process = self._process
+        if process is not None and process.poll() is None:
+            process.terminate()
+
+    def join(self) -> None:
+        self._thread.join()
+
+    def _watch_always(self) -> None:
+        back_off = _BACK_OFF_FIRST_S
+        while not self._closing.is_set():
+            started = time.monotonic()
+            ours, theirs = socket.socketpair()
+            # A message cut off in its middle must not hold us for ever.
+            ours.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", _SILENT_S, 0))
+            with theirs:
+                arguments = [sys.executable, "-m", "edge.eyes", "--fd", str(theirs.fileno())]
+                process = subprocess.Popen(arguments, pass_fds=(theirs.fileno(),), stdin=subprocess.DEVNULL)
+            self._process = process
+            with Connection(ours.detach()) as connection:
+                why = self._listen(connection)
+            self._reap(process)
+            if self._closing.is_set():
+                return
+            self.restarts += 1
+            log.warning("eye of %s: %s; starting it again", ", ".join(sorted(self._names)), why)
+            self._on_end(self._cameras)
+            if time.monotonic() - started > _STEADY_S:
+                back_off = _BACK_OFF_FIRST_S
+            self._closing.wait(back_off * random.uniform(0.5, 1.0))  # noqa: S311  (jitter, not a secret)
+            back_off = min(back_off * 2, _BACK_OFF_MOST_S)
+
+    def _listen(self, connection: Connection) -> str:
+        """Until it ends; why it ended."""
+        patience, silent = _START_S, 0
+        try:
+            connection.send_bytes(self._hello)
+            while not self._closing.is_set():
+                # Seconds of silence are counted one by one: when we sleep (a stopped process, a suspended box), one
+                # long second passes, and nobody is killed for it.
+                if not connection.poll(1.0):
+                    silent += 1
+                    if silent >= patience:
+                        return f"silent for {silent} s"
+                    continue
+                patience, silent = _SILENT_S, 0
+                self._take(connection.recv_bytes(_MESSAGE_BYTES))
+        except EOFError:
+            return "ended"
+        except (msgspec.MsgspecError, UnicodeDecodeError, Broken) as error:
+            self.broken += 1
+            return f"sent what no sound eye sends ({type(error).__name__})"
+        except OSError as error:
+            return f"connection broken ({error.strerror or type(error).__name__})"
+        return "asked to end"
+
+    def _take(self, message: bytes) -> None:
+        seen = sighting.decode(message)
+        if seen.camera not in self._names:
+            raise Broken("a camera that is not its own")
+        self._on_sighting(seen)
+
+    def _reap(self, process: "subprocess.Popen[bytes]") -> None:
+        if process.poll() is None:
+            process.terminate()
+        try:
+            process.wait(1.0)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()

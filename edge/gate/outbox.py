@@ -1,0 +1,344 @@
+"""Every event of the box, on disk until central says that it has it.
+
+One SQLite file, WAL, synchronous FULL; one writer thread commits what has queued up while it was committing, deletions
+by receipt included. A row leaves only by a receipt: a PUBACK is a broker's word, and a broker may lose everything.
+"""
+
+import fcntl
+import json
+import logging
+import queue
+import secrets
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+log = logging.getLogger(__name__)
+
+Urgency = Literal["now", "history"]
+Ranges = tuple[tuple[int, int], ...]
+
+_LINGER_S = 0.02
+"""How long a group without anything urgent waits for company: an fsync costs the same for one row and for a hundred."""
+_GROUP = 1000
+_QUEUE = 10_000
+_RETRY_S = 0.5
+_THIN_FROM = 0.8
+"""Part of the cap from which measurements are thinned; the rest is kept for passes and breaches."""
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS event (
+    sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+    urgent INTEGER NOT NULL,
+    body BLOB NOT NULL
+);
+CREATE INDEX IF NOT EXISTS event_by_urgency ON event (urgent, sequence);
+"""
+# AUTOINCREMENT: a plain rowid starts again when the table has emptied, and an old receipt would then delete new rows.
+
+
+class InUse(RuntimeError):
+    """Another process writes to this outbox."""
+
+
+class Thinned(RuntimeError):
+    """The outbox is near its cap: this measurement was left out and is counted in `thinned`."""
+
+
+class Row(NamedTuple):
+    sequence: int
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class _Put:
+    make: Callable[[int, str], bytes]
+    urgent: bool
+    thinnable: bool
+    settles: Ranges
+    done: "Future[int]"
+
+
+@dataclass(frozen=True, slots=True)
+class _Receipt:
+    ranges: Ranges
+
+
+@dataclass(slots=True)
+class _Changes:
+    """What one transaction does, told to nobody before its COMMIT."""
+
+    last: int
+    thinned: Ranges
+    bytes: int
+    stored: list[tuple[_Put, int]] = field(default_factory=list)
+    left_out: list[_Put] = field(default_factory=list)
+    failed: list[tuple[_Put, Exception]] = field(default_factory=list)
+    gone: list[int] = field(default_factory=list)
+
+
+def _extend(ranges: Ranges, sequence: int) -> Ranges:
+    if ranges and ranges[-1][1] == sequence - 1:
+        return (*ranges[:-1], (ranges[-1][0], sequence))
+    return (*ranges, (sequence, sequence))
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5.0)
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=FULL")
+    return connection
+
+
+def _check(connection: sqlite3.Connection) -> None:
+    if connection.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
+        raise sqlite3.DatabaseError("its pages contradict each other")
+
+
+def _open(path: Path) -> tuple[sqlite3.Connection, bool]:
+    """The file, checked; a damaged one is moved aside and a new one begun (True)."""
+    try:
+        connection = _connect(path)
+        try:
+            _check(connection)
+            connection.executescript(_SCHEMA)
+        except sqlite3.DatabaseError:
+            connection.close()
+            raise
+    except sqlite3.OperationalError:
+        raise  # a full or read-only disk says nothing about the file
+    except sqlite3.DatabaseError as error:
+        aside = path.with_name(f"{path.name}.damaged-{time.time_ns()}")
+        for suffix in ("", "-wal", "-shm"):
+            part = path.with_name(path.name + suffix)
+            if part.exists():
+                part.rename(aside.with_name(aside.name + suffix))
+        log.error(  # noqa: TRY400  (an operator needs the remedy, not the stack)
+            "outbox %s is damaged (%s): moved aside to %s, a new one begins; keep that file, events in it may be saved",
+            path, error, aside.name,
+        )  # fmt: skip
+        connection = _connect(path)
+        connection.executescript(_SCHEMA)
+        return connection, True
+    return connection, False
+
+
+class Outbox:
+    """Thread-safe. `epoch` names this file: a receipt for another one is none of its business.
+
+    `on_commit` is called, on the writer's thread, after each commit that stored something new.
+    """
+
+    def __init__(self, path: Path, *, cap_bytes: int = 512 << 20, on_commit: Callable[[], None] | None = None) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._lock_file = path.with_name(path.name + ".lock").open("w")
+        try:
+            fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            self._lock_file.close()
+            raise InUse(
+                f"{path}: another edge process uses this outbox; stop it or set another `data` folder"
+            ) from error
+        self._writing, self.was_damaged = _open(path)
+        self._reading = _connect(path)
+        self._on_commit = on_commit
+        self._cap_bytes = cap_bytes
+        self.epoch = self._meta("epoch", secrets.token_hex(8))
+        self._thinned: Ranges = tuple((first, last) for first, last in json.loads(self._meta("thinned", "[]")))
+        row = self._writing.execute("SELECT seq FROM sqlite_sequence WHERE name = 'event'").fetchone()
+        self._last: int = row[0] if row else 0
+        self._waiting: int
+        self._bytes: int
+        self._waiting, self._bytes = self._writing.execute(
+            "SELECT count(*), coalesce(sum(length(body)), 0) FROM event"
+        ).fetchone()
+        self._guard = threading.Lock()
+        self._sent: set[int] = set()
+        self._queue: queue.Queue[_Put | _Receipt | None] = queue.Queue(_QUEUE)
+        self._closing = threading.Event()
+        self.strange_receipts = 0
+        self.failed_commits = 0
+        self._writer = threading.Thread(target=self._write, name="outbox")
+        self._writer.start()
+
+    def _meta(self, key: str, new: str) -> str:
+        self._writing.execute("INSERT OR IGNORE INTO meta VALUES (?, ?)", (key, new))
+        value: str = self._writing.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()[0]
+        return value
+
+    @property
+    def generated(self) -> int:
+        """Sequences given away in this epoch, thinned ones included."""
+        return self._last
+
+    @property
+    def waiting(self) -> int:
+        """Committed and not yet receipted."""
+        return self._waiting
+
+    @property
+    def thinned(self) -> Ranges:
+        """Sequences left out and not yet told to anybody."""
+        return self._thinned
+
+    @property
+    def is_tight(self) -> bool:
+        """Measurements are being thinned."""
+        return self._bytes >= self._cap_bytes * _THIN_FROM
+
+    def put(
+        self, make: Callable[[int, str], bytes], urgency: Urgency, *, thinnable: bool = False, settles: Ranges = ()
+    ) -> "Future[int]":
+        """Keep `make(sequence, epoch)`; the future holds the sequence once it is on the disk.
+
+        A `thinnable` one is left out near the cap (the future raises Thinned, its sequence joins `thinned`); nothing
+        else is ever refused. `settles` are the thinned ranges that this event tells of. `make` may be called again when a
+        commit fails, so it must give the same bytes for the same sequence.
+        """
+        done: Future[int] = Future()
+        self._queue.put(_Put(make, urgency == "now", thinnable, settles, done))
+        return done
+
+    def receipt(self, epoch: str, ranges: Sequence[tuple[int, int]]) -> None:
+        """Forget these (ends included) with the next commit."""
+        if epoch != self.epoch:
+            self.strange_receipts += 1
+            return
+        self._queue.put(_Receipt(tuple(ranges)))
+
+    def unsent(self, urgency: Urgency, *, limit: int = 100, limit_bytes: int = 64 << 10) -> list[Row]:
+        """What to send next: the newest first that is not on its way, at least one row if there is any. They count as
+        on their way until a receipt comes or `resend` is called. Call it from one thread only."""
+        with self._guard:
+            sent = set(self._sent)
+        rows: list[Row] = []
+        size = 0
+        for sequence, body in self._reading.execute(
+            "SELECT sequence, body FROM event WHERE urgent = ? ORDER BY sequence DESC LIMIT ?",
+            (urgency == "now", limit + len(sent)),
+        ):
+            if sequence in sent:
+                continue
+            size += len(body)
+            if rows and size > limit_bytes:
+                break
+            rows.append(Row(sequence, body))
+            if len(rows) == limit:
+                break
+        with self._guard:
+            self._sent.update(row.sequence for row in rows)
+        return rows[::-1]
+
+    def resend(self, sequences: Iterable[int] | None = None) -> None:
+        """These (or all) are no longer on their way; `unsent` gives them again unless they were receipted."""
+        with self._guard:
+            if sequences is None:
+                self._sent.clear()
+            else:
+                self._sent.difference_update(sequences)
+
+    def close(self) -> None:
+        """Commit what is queued and end."""
+        self._closing.set()
+        self._queue.put(None)
+        self._writer.join()
+        self._reading.close()
+        self._writing.close()
+        self._lock_file.close()
+
+    def _group(self) -> tuple[list[_Put | _Receipt], bool]:
+        """What to commit together, and whether more can come."""
+        group: list[_Put | _Receipt] = []
+        until: float | None = None
+        while len(group) < _GROUP:
+            try:
+                item = self._queue.get(timeout=None if until is None else max(0.0, until - time.monotonic()))
+            except queue.Empty:
+                break
+            if item is None:
+                return group, False
+            group.append(item)
+            if isinstance(item, _Put) and item.urgent:
+                until = 0.0
+            elif until is None:
+                until = time.monotonic() + _LINGER_S
+        return group, True
+
+    def _write(self) -> None:
+        more = True
+        while more:
+            group, more = self._group()
+            while group:
+                try:
+                    self._commit(group)
+                    break
+                except sqlite3.Error as error:
+                    self.failed_commits += 1
+                    if self._writing.in_transaction:
+                        self._writing.execute("ROLLBACK")
+                    if self._closing.is_set():
+                        log.error("outbox: %d changes could not be kept (%s); make room on the disk", len(group), error)  # noqa: TRY400  (the remedy, not the stack)
+                        for item in group:
+                            if isinstance(item, _Put):
+                                item.done.set_exception(error)
+                        break
+                    log.warning("outbox: commit failed (%s), trying again; make room on the disk", error)
+                    self._closing.wait(_RETRY_S)
+
+    def _commit(self, group: list[_Put | _Receipt]) -> None:
+        changes = _Changes(self._last, self._thinned, self._bytes)
+        execute = self._writing.execute
+        execute("BEGIN IMMEDIATE")
+        for item in group:
+            if isinstance(item, _Put):
+                self._keep(item, changes)
+            else:
+                self._forget(item, changes)
+        if changes.thinned != self._thinned:
+            execute("UPDATE meta SET value = ? WHERE key = 'thinned'", (json.dumps(changes.thinned),))
+        if changes.left_out:  # their numbers are spent, also after a restart
+            execute("UPDATE sqlite_sequence SET seq = ? WHERE name = 'event'", (changes.last,))
+        execute("COMMIT")
+        self._last, self._thinned, self._bytes = changes.last, changes.thinned, changes.bytes
+        self._waiting += len(changes.stored) - len(changes.gone)
+        with self._guard:
+            self._sent.difference_update(changes.gone)
+        for put, sequence in changes.stored:
+            put.done.set_result(sequence)
+        for put in changes.left_out:
+            put.done.set_exception(Thinned("outbox near its cap"))
+        for put, fault in changes.failed:
+            put.done.set_exception(fault)
+        if changes.stored and self._on_commit is not None:
+            self._on_commit()
+
+    def _keep(self, put: _Put, changes: _Changes) -> None:
+        if put.thinnable and changes.bytes >= self._cap_bytes * _THIN_FROM:
+            changes.last += 1
+            changes.thinned = _extend(changes.thinned, changes.last)
+            changes.left_out.append(put)
+            return
+        try:
+            body = put.make(changes.last + 1, self.epoch)
+        except Exception as error:  # noqa: BLE001  (the caller's fault goes back to it; other rows are kept)
+            changes.failed.append((put, error))
+            return
+        changes.last += 1
+        self._writing.execute("INSERT INTO event VALUES (?, ?, ?)", (changes.last, put.urgent, body))
+        changes.bytes += len(body)
+        changes.thinned = tuple(bounds for bounds in changes.thinned if bounds not in put.settles)
+        changes.stored.append((put, changes.last))
+
+    def _forget(self, receipt: _Receipt, changes: _Changes) -> None:
+        for bounds in receipt.ranges:
+            rows = self._writing.execute(
+                "DELETE FROM event WHERE sequence BETWEEN ? AND ? RETURNING sequence, length(body)", bounds
+            ).fetchall()
+            changes.gone += (sequence for sequence, _ in rows)
+            changes.bytes -= sum(size for _, size in rows)
