@@ -1,0 +1,183 @@
+"""The cameras of one process: each watched in a thread of its own, everything told over one socket to the gate."""
+
+import logging
+import threading
+import time
+from multiprocessing.connection import Connection
+
+import cv2
+import msgspec
+
+from edge import sighting
+from edge.eyes import watches
+from edge.eyes.camera import Camera, State, Status
+from edge.eyes.frame import Frame
+from edge.settings import Camera as CameraSettings
+from edge.sighting import Health, Sighting, Still, Told
+from models.wire.events import NAMES, CameraHealth, CameraStatus
+
+STILL_SECONDS = 1.0
+STILL_WIDTH = 640
+STILL_QUALITY = 75
+HEALTH_SECONDS = 1.0
+MONITOR_SECONDS = 0.25
+TAKE_SECONDS = 0.5
+
+_log = logging.getLogger(__name__)
+
+
+class Mouth:
+    """The one way out of this process; any thread may say something. That the gate is gone is noticed by the reader."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._lock = threading.Lock()
+
+    def say(self, what: Sighting) -> None:
+        message = sighting.encode(what)
+        with self._lock:
+            try:
+                self._connection.send_bytes(message)
+            except OSError:
+                _log.debug("the gate is gone")  # the reading side ends the process at this moment
+
+
+def _still(frame: Frame) -> Still | None:
+    picture = frame.bgr()
+    height, width = picture.shape[:2]
+    if width > STILL_WIDTH:
+        size = (STILL_WIDTH, max(round(height * STILL_WIDTH / width), 1))
+        picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+    done, jpeg = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, STILL_QUALITY])
+    return Still(camera=frame.camera, seen_at=frame.seen_at, jpeg=jpeg.tobytes()) if done else None
+
+
+class Post:
+    """One camera and the watch that looks at it."""
+
+    def __init__(self, settings: CameraSettings, watch: watches.Watch, mouth: Mouth) -> None:
+        self._settings = settings
+        self._watch = watch
+        self._mouth = mouth
+        self._stop = threading.Event()
+        self._faults = 0
+        self._counted: tuple[float, int] | None = None
+        self.camera = Camera(settings.id, settings.source, told=self._tell)
+        self._thread = threading.Thread(target=self._look, name=f"watch {settings.id}", daemon=True)
+
+    def start(self) -> None:
+        self.camera.start()
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stop.set()
+        self.camera.stop()
+
+    def health(self, now_s: float) -> Health:
+        """Counters of now; the rate is of the time since the last call."""
+        counters, status = self.camera.counters, self.camera.status
+        age_s = self.camera.age_s(now_s)
+        fps: float | msgspec.UnsetType = msgspec.UNSET
+        if self._counted is not None and now_s > self._counted[0]:
+            fps = round((counters.frames - self._counted[1]) / (now_s - self._counted[0]), 1)
+        self._counted = (now_s, counters.frames)
+        return Health(
+            camera=self._settings.id,
+            health=CameraHealth(
+                state=status.state,
+                reason=status.reason,
+                watch=self._settings.watch,
+                mode=self._settings.mode,
+                since=status.since,
+                frame_age_s=msgspec.UNSET if age_s is None else round(age_s, 3),
+                fps=fps,
+                frames=counters.frames,
+                dropped=counters.dropped,
+                corrupt=counters.corrupt,
+            ),
+            detector=self._watch.detector,
+        )
+
+    def _tell(self, status: Status, was: State | None) -> None:
+        data = CameraStatus(
+            camera=self._settings.id,
+            state=status.state,
+            was=msgspec.UNSET if was is None else was,
+            reason=status.reason,
+            since=round(status.since_s, 3),
+            watched={zone.id: self._settings.mode for zone in self._settings.zones},
+        )
+        self._mouth.say(
+            Told(
+                camera=self._settings.id,
+                seen_at=status.since,
+                stream_s=status.since_s,
+                event=NAMES[CameraStatus],
+                raw=msgspec.json.encode(data),
+            )
+        )
+
+    def _look(self) -> None:
+        still_due_s = 0.0
+        while not self._stop.is_set():
+            frame = self.camera.take(TAKE_SECONDS)
+            if frame is None:
+                continue
+            try:
+                for what in self._watch.see(frame):
+                    self._mouth.say(what)
+                if frame.arrived_s >= still_due_s:
+                    still_due_s = frame.arrived_s + STILL_SECONDS
+                    still = _still(frame)
+                    if still is not None:
+                        self._mouth.say(still)
+            except Exception as error:  # noqa: BLE001  (one bad picture must not blind a camera)
+                self._faults += 1
+                self._report(error)
+
+    def _report(self, error: Exception) -> None:
+        """Where it happened and how often, never the message: it may quote what a code says."""
+        if self._faults & (self._faults - 1):
+            return  # at 1, 2, 4, 8, … only: a fault at every frame must not fill the disk
+        trace = error.__traceback__
+        while trace is not None and trace.tb_next is not None:
+            trace = trace.tb_next
+        place = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace is not None else "?"
+        _log.error("camera %s: the watch failed %d times: %s at %s", self._settings.id, self._faults,
+                   type(error).__name__, place)  # fmt: skip
+
+
+class Eye:
+    """All cameras of this process and their monitor."""
+
+    def __init__(self, cameras: tuple[CameraSettings, ...], connection: Connection, *, key: bytes) -> None:
+        """Raises what `watches.build` raises when a camera's model cannot be used."""
+        self._mouth = Mouth(connection)
+        self._posts = [Post(camera, watches.build(camera, key=key), self._mouth) for camera in cameras]
+        self._stop = threading.Event()
+        self._monitor = threading.Thread(target=self._pulse, name="monitor", daemon=True)
+
+    def start(self) -> None:
+        for post in self._posts:
+            post.start()
+        self._monitor.start()
+
+    def stop(self) -> None:
+        self._stop.set()
+        for post in self._posts:
+            post.stop()
+
+    def _pulse(self) -> None:
+        last_s = time.monotonic()
+        health_due_s = last_s
+        while not self._stop.wait(MONITOR_SECONDS):
+            now_s = time.monotonic()
+            # a monitor that was itself asleep (a suspended box, a starved core) proves nothing about the cameras
+            if now_s - last_s < 4 * MONITOR_SECONDS:
+                for post in self._posts:
+                    post.camera.check(now_s)
+            last_s = now_s
+            if now_s >= health_due_s:
+                health_due_s = max(health_due_s + HEALTH_SECONDS, now_s)
+                for post in self._posts:
+                    self._mouth.say(post.health(now_s))

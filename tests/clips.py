@@ -1,0 +1,40 @@
+"""Tiny clips for tests: camera-like H.264 (no B-frames, a key frame each half second) in which a square moves."""
+
+from pathlib import Path
+
+import av
+import numpy as np
+
+RATE = 10
+
+
+def render(path: Path, *, seconds: float = 2.0, size: tuple[int, int] = (160, 120)) -> Path:
+    """Picture i has luma of about 40 + i in its upper left corner, so that a reader can tell which one it holds."""
+    width, height = size
+    noise = np.random.default_rng(7)
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("libx264", rate=RATE)
+        video.width, video.height, video.pix_fmt = width, height, "yuv420p"
+        video.options = {"preset": "ultrafast", "bf": "0", "g": str(RATE // 2), "crf": "18", "threads": "1"}
+        for number in range(int(seconds * RATE)):
+            picture = noise.integers(90, 110, (height, width, 3), np.uint8)
+            picture[: height // 4, : width // 4] = 40 + number
+            left = 10 + number * 3
+            picture[height // 2 : height // 2 + 30, left : left + 20] = 220
+            for packet in video.encode(av.VideoFrame.from_ndarray(picture, format="bgr24")):
+                container.mux(packet)
+        for packet in video.encode(None):
+            container.mux(packet)
+    return path
+
+
+def damage(source: Path, target: Path, *, frame: int) -> Path:
+    """A copy in which the middle of one picture's data is overwritten."""
+    data = bytearray(source.read_bytes())
+    with av.open(str(source)) as container:
+        packet = [packet for packet in container.demux(video=0) if packet.size][frame]
+        assert packet.pos is not None
+        start = packet.pos + packet.size // 3
+        data[start : start + packet.size // 3] = b"\x55" * (packet.size // 3)
+    target.write_bytes(data)
+    return target
