@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
 from functools import cache
 from pathlib import Path
-from string import Formatter
 from types import MappingProxyType
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -78,6 +77,12 @@ def reason(lang: str, key: str) -> str:
     return texts.get(f"reason.{key}", texts["reason.other"])
 
 
+def kind(lang: str, key: str) -> str:
+    """The words for a kind of code, as `reason`."""
+    texts = catalogue()[lang]
+    return texts.get(f"kind.{key}", texts["kind.unknown"])
+
+
 def lang_of(request: Request) -> Lang:
     """`?lang=`, else the cookie, else Vietnamese."""
     for wanted in (request.query_params.get("lang"), request.cookies.get("lang")):
@@ -93,7 +98,9 @@ async def _choose(request: Request) -> RedirectResponse:
     came_from = urlsplit(request.headers.get("referer", ""))
     back = came_from.path if came_from.netloc == request.headers.get("host") else ""
     # Only a path of ours, and never //elsewhere.
-    response = RedirectResponse("/" + back.lstrip("/") + (f"?{came_from.query}" if back and came_from.query else ""), 303)
+    response = RedirectResponse(
+        "/" + back.lstrip("/") + (f"?{came_from.query}" if back and came_from.query else ""), 303
+    )
     response.set_cookie("lang", code, max_age=365 * 24 * 3600, httponly=True, samesite="strict")
     return response
 
@@ -121,13 +128,8 @@ def day_clock(moment: datetime) -> str:
     return moment.astimezone(HANOI).strftime("%d/%m %H:%M:%S")
 
 
-def fields(words: str) -> frozenset[str]:
-    """The names of the values that a text wants."""
-    return frozenset(name for _, name, _, _ in Formatter().parse(words) if name)
-
-
 def environment(*folders: Path) -> jinja2.Environment:
-    """Templates of `folders` over the kit's own, with t(lang, key), reason(lang, key), |clock, |day, |day_clock."""
+    """Templates of `folders` over the kit's own, with t, reason and kind (lang, key), |clock, |day, |day_clock."""
     made = jinja2.Environment(
         loader=jinja2.FileSystemLoader([*folders, TEMPLATES]),
         autoescape=True,
@@ -136,7 +138,7 @@ def environment(*folders: Path) -> jinja2.Environment:
         lstrip_blocks=True,
     )
     made.filters |= {"clock": clock, "day": day, "day_clock": day_clock}
-    made.globals |= {"t": text, "reason": reason, "BUILD": BUILD}
+    made.globals |= {"t": text, "reason": reason, "kind": kind, "BUILD": BUILD}
     return made
 
 

@@ -1,0 +1,6 @@
+"""The officer's page, served by the box itself: it lives when the line to central does not."""
+
+from edge.gate.screen.page import Screen
+from edge.gate.screen.showing import Showing
+
+__all__ = ["Screen", "Showing"]

@@ -1,0 +1,220 @@
+"""The officer's page over HTTP: one page, one stream, pictures from RAM, one key."""
+
+import asyncio
+import secrets
+import threading
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from edge.gate.screen.showing import Panel, Showing, Tally
+from models.passes.outcome import Outcome
+from models.passes.reasons import REASONS
+from models.view.feed import Feed
+from models.view.page import Secured, day, environment, lang_of, language_route, mount_static, reason, same_origin, text
+from models.wire.events import CameraHealth
+
+TICK_SECONDS = 0.2
+LINES = 3
+"""Reasons that fit under an answer and are read from 3 m; the first is the one that counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Link:
+    up: bool = False
+    waiting: int = 0
+
+
+def reason_lines(lang: str, reasons: Sequence[str]) -> list[str]:
+    """What the queue may read along: a medical reason is only a number, and then nothing else is said."""
+    medical = [REASONS[key].code for key in reasons if key in REASONS and REASONS[key].medical]
+    if medical:
+        return [text(lang, "gate.call", code=medical[0])]
+    return list(dict.fromkeys(reason(lang, key) for key in reasons))[:LINES]
+
+
+class Screen:
+    """The checkpoint cameras' panels. What tells it something may call from any thread; other cameras are not shown."""
+
+    def __init__(
+        self,
+        site: str,
+        cameras: Sequence[str],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._site = site
+        self._clock = clock
+        self._wall = wall
+        self._lock = threading.Lock()
+        self._panels = {camera: Panel() for camera in cameras}
+        self._tallies = {camera: Tally() for camera in cameras}
+        self._stills: dict[str, tuple[bytes, datetime]] = {}
+        self._link = _Link()
+        self._boot = secrets.token_hex(3)
+        self._templates = environment(Path(__file__).parent / "templates")
+        self._feed = Feed({"line": self._line, **self._topics()})
+        self.app = Starlette(
+            routes=[
+                Route("/", self._page),
+                Route("/live", self._live),
+                Route("/crop/{scan}", self._crop),
+                Route("/still/{camera}.jpg", self._still),
+                Route("/dismiss/{camera}/{scan}", self._dismiss, methods=["POST"]),
+                language_route(),
+                mount_static(),
+            ],
+            middleware=[Middleware(Secured)],
+            lifespan=self._life,
+        )
+
+    def reading(self, camera: str) -> None:
+        """A code is in view and not read yet."""
+        self._change(camera, lambda panel: panel.reading(self._clock()))
+
+    def show(self, showing: Showing) -> None:
+        """Paint an answer. The same scan with `repeat` > 0 flashes with the count; a worse answer takes its place."""
+        if showing.camera not in self._panels:
+            return
+        with self._lock:
+            tally = self._tallies[showing.camera]
+            self._tallies[showing.camera] = tally.add(showing, day(self._wall()))
+        self._change(showing.camera, lambda panel: panel.show(showing, self._clock()))
+        self._feed.touch(f"recent.{showing.camera}")
+
+    def health(self, camera: str, health: CameraHealth) -> None:
+        self._change(camera, lambda panel: panel.hear(health, self._clock()))
+
+    def link(self, up: bool, waiting: int) -> None:
+        """Whether central is reached, and how many events wait for it."""
+        link = _Link(up, waiting)
+        if link != self._link:
+            self._link = link
+            self._feed.touch("line")
+            for camera in self._panels:
+                self._feed.touch(f"status.{camera}")
+
+    def still(self, camera: str, jpeg: bytes, seen_at: datetime) -> None:
+        """The newest picture, for the holder to aim by."""
+        if camera in self._panels:
+            self._stills[camera] = (jpeg, seen_at)
+            self._change(camera, Panel.picture)
+
+    def tick(self) -> None:
+        """End what time alone ends; the running page calls it by itself."""
+        now = self._clock()
+        for camera in self._panels:
+            self._change(camera, lambda panel: panel.tick(now))
+
+    def close(self) -> None:
+        """End the open streams, before the server is asked to stop: it waits for them."""
+        self._feed.close()
+
+    def _change(self, camera: str, change: Callable[[Panel], Panel]) -> None:
+        with self._lock:
+            before = self._panels.get(camera)
+            if before is None:
+                return
+            after = self._panels[camera] = change(before)
+        if after.version != before.version:
+            self._feed.touch(f"panel.{camera}")
+        if _pulse(after.health) != _pulse(before.health):
+            self._feed.touch(f"status.{camera}")
+
+    @asynccontextmanager
+    async def _life(self, _app: Starlette) -> AsyncIterator[None]:
+        async def pulse() -> None:
+            while True:
+                self.tick()
+                await asyncio.sleep(TICK_SECONDS)
+
+        ticking = asyncio.create_task(pulse())
+        yield
+        ticking.cancel()
+        self.close()
+
+    def _topics(self) -> Mapping[str, Callable[[str], Awaitable[str]]]:
+        return {
+            f"{part}.{camera}": self._part(part, camera)
+            for camera in self._panels
+            for part in ("panel", "recent", "status")
+        }
+
+    def _part(self, part: str, camera: str) -> Callable[[str], Awaitable[str]]:
+        async def render(lang: str) -> str:
+            panel, tally = self._panels[camera], self._tallies[camera]
+            showing = panel.showing
+            return self._templates.get_template(f"{part}.html").render(
+                lang=lang,
+                camera=camera,
+                version=f"{self._boot}-{panel.version}",
+                panel=panel,
+                showing=showing,
+                lines=reason_lines(lang, showing.reasons) if showing else [],
+                tally=tally,
+                outcomes=[outcome.value for outcome in (Outcome.PASS, Outcome.FAIL, Outcome.CHECK)],
+                link=self._link,
+            )
+
+        return render
+
+    async def _line(self, lang: str) -> str:
+        return self._templates.get_template("line.html").render(lang=lang, link=self._link)
+
+    async def _page(self, request: Request) -> HTMLResponse:
+        camera = request.query_params.get("camera") or next(iter(self._panels), "")
+        if camera not in self._panels:
+            raise HTTPException(404)
+        lang = lang_of(request)
+        topics = ["line", f"panel.{camera}", f"recent.{camera}", f"status.{camera}"]
+        states = {topic.partition(".")[0]: await self._feed.state(topic, lang) for topic in topics}
+        html = self._templates.get_template("officer.html").render(
+            lang=lang,
+            live="/live?topics=" + ",".join(topics),
+            site=self._site,
+            camera=camera,
+            cameras=list(self._panels),
+            states=states,
+        )
+        return HTMLResponse(html, headers={"Cache-Control": "no-store"})
+
+    async def _live(self, request: Request) -> StreamingResponse:
+        return self._feed.stream(request.query_params.get("topics", "").split(","), lang_of(request))
+
+    async def _crop(self, request: Request) -> Response:
+        for panel in self._panels.values():
+            if panel.showing and panel.showing.crop and panel.showing.scan == request.path_params["scan"]:
+                return _jpeg(panel.showing.crop)
+        raise HTTPException(404)
+
+    async def _still(self, request: Request) -> Response:
+        kept = self._stills.get(request.path_params["camera"])
+        if kept is None:
+            raise HTTPException(404)
+        return _jpeg(kept[0])
+
+    async def _dismiss(self, request: Request) -> Response:
+        if not same_origin(request):
+            raise HTTPException(403)
+        self._change(request.path_params["camera"], lambda panel: panel.dismiss(request.path_params["scan"]))
+        return Response(status_code=204)
+
+
+def _pulse(health: CameraHealth | None) -> tuple[str, int] | None:
+    """What the page says of a camera; changes within it are not worth a message."""
+    return None if health is None else (health.state, round(health.fps or 0))
+
+
+def _jpeg(body: bytes) -> Response:
+    return Response(body, media_type="image/jpeg", headers={"Cache-Control": "no-store"})

@@ -1,0 +1,139 @@
+"""What one camera's panel shows, and when that ends. Pure: `now` is monotonic seconds, given by the caller."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+
+from models.passes.outcome import Outcome
+from models.wire.events import CameraHealth
+
+PASS_SECONDS = 8.0
+"""A PASS leaves by itself: the normal flow needs no key. FAIL and CHECK stay until an officer or the next scan."""
+READING_SECONDS = 3.0
+"""A code that was seen and never read: the holder is asked again."""
+HEALTH_SECONDS = 5.0
+"""A camera's eye that says nothing for so long shows nothing either."""
+ROWS = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Showing:
+    """An answer to paint. `holder` is masked; `crop` is the person's JPEG, kept in RAM while it is painted."""
+
+    scan: str
+    camera: str
+    lane: str | None = None
+    outcome: Outcome
+    reasons: tuple[str, ...]
+    by: Literal["edge", "central"]
+    holder: str | None = None
+    kind: str
+    at: datetime
+    repeat: int = 0
+    crop: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    scan: str
+    outcome: Outcome
+    kind: str
+    at: datetime
+    repeat: int
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """The state of one camera's panel. Every method gives the next state; the same one when nothing changes."""
+
+    version: int = 0
+    """Counts what must be painted anew; a repeat of the same answer is painted anew too."""
+    showing: Showing | None = None
+    shown_at: float = 0.0
+    reading_at: float | None = None
+    health: CameraHealth | None = None
+    heard_at: float = 0.0
+    was_live: bool = False
+    has_still: bool = False
+
+    @property
+    def lost(self) -> bool:
+        return self.health is not None and self.health.state != "live" and self.was_live
+
+    @property
+    def face(self) -> Literal["verdict", "lost", "reading", "ready", "starting"]:
+        """An answer that stands goes before a lost picture: what was red stays red until an officer has seen it."""
+        if self.showing is not None:
+            return "verdict"
+        if self.lost:
+            return "lost"
+        if self.reading_at is not None:
+            return "reading"
+        return "ready" if self.was_live or self.has_still else "starting"
+
+    def show(self, showing: Showing, now: float) -> "Panel":
+        return replace(self, version=self.version + 1, showing=showing, shown_at=now, reading_at=None)
+
+    def reading(self, now: float) -> "Panel":
+        """A code is seen. Only an idle panel says so: an answer gives way to the next answer alone."""
+        if self.showing is not None:
+            return self
+        return replace(self, version=self.version + (self.reading_at is None), reading_at=now)
+
+    def dismiss(self, scan: str) -> "Panel":
+        """The officer is done with this scan; a newer one stays."""
+        if self.showing is None or self.showing.scan != scan:
+            return self
+        return replace(self, version=self.version + 1, showing=None)
+
+    def hear(self, health: CameraHealth, now: float) -> "Panel":
+        # Not live on the first word is a camera that is being opened; after that it is one that is lost.
+        was_live = self.was_live or health.state not in {"connecting", "starting"}
+        heard = replace(self, health=health, heard_at=now, was_live=was_live)
+        return heard if heard.face == self.face else replace(heard, version=self.version + 1)
+
+    def picture(self) -> "Panel":
+        return self if self.has_still else replace(self, has_still=True, version=self.version + 1)
+
+    def tick(self, now: float) -> "Panel":
+        """What time alone ends."""
+        after = self
+        if self.showing is not None and self.showing.outcome is Outcome.PASS and now - self.shown_at >= PASS_SECONDS:
+            after = replace(after, version=after.version + 1, showing=None)
+        if self.reading_at is not None and now - self.reading_at >= READING_SECONDS:
+            after = replace(after, version=after.version + 1, reading_at=None)
+        if self.health is not None and self.health.state == "live" and now - self.heard_at >= HEALTH_SECONDS:
+            after = after.hear(msgspec.structs.replace(self.health, state="silent", reason="eye"), now)
+        return after
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """The day's answers at one camera and the last few of them, without names."""
+
+    day: str = ""
+    counts: tuple[int, int, int] = (0, 0, 0)
+    """PASS, FAIL, CHECK."""
+    rows: tuple[Row, ...] = ()
+    version: int = 0
+
+    def add(self, showing: Showing, day: str) -> "Tally":
+        """A new scan is a new row; the same scan again, or answered anew, changes its row and is counted once."""
+        counts = list(self.counts if day == self.day else (0, 0, 0))
+        rows = self.rows if day == self.day else ()
+        row = Row(showing.scan, showing.outcome, showing.kind, showing.at, showing.repeat)
+        known = next((old for old in rows if old.scan == row.scan), None)
+        if known is not None:
+            counts[_COLUMN[known.outcome]] -= 1
+            row = Row(row.scan, row.outcome, row.kind, known.at, max(known.repeat, row.repeat))
+            rows = tuple(row if old.scan == row.scan else old for old in rows)
+        else:
+            rows = (row, *rows)[:ROWS]
+        if known is not None or not showing.repeat:
+            counts[_COLUMN[row.outcome]] += 1
+        return Tally(day, (counts[0], counts[1], counts[2]), rows, self.version + 1)
+
+
+_COLUMN = {Outcome.PASS: 0, Outcome.FAIL: 1, Outcome.CHECK: 2}
