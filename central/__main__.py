@@ -1,0 +1,117 @@
+"""`python -m central serve | import-residents | keys`: the command line of the city's side."""
+
+import argparse
+import asyncio
+import logging
+import signal
+import socket
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import uvicorn
+
+from central import db, keys
+from central.app import Central
+from central.inbox.link import BadBroker, check
+from central.keys import BadKey
+from central.registry.load import BadFile, load
+from central.settings import CentralSettings
+from models import document
+from models.document import BadDocument
+from models.passes.policy import BadPolicy
+from models.passes.policy import load as load_policy
+
+_GRACE_SECONDS = 1
+
+
+def _settings(path: Path | None) -> CentralSettings:
+    return CentralSettings() if path is None else document.load(path, CentralSettings)
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn, that ends the endless streams before it waits for them."""
+
+    def __init__(self, config: uvicorn.Config, central: Central) -> None:
+        super().__init__(config)
+        self._central = central
+
+    def handle_exit(self, sig: int, frame: object) -> None:  # noqa: ARG002  (uvicorn's signature)
+        # Not uvicorn's own: it would raise the signal again at the end, and a clean stop would look like a death.
+        self._central.closing()
+        self.force_exit = self.should_exit
+        self.should_exit = True
+
+
+def _serve(settings: CentralSettings) -> int:
+    folder = Path(settings.data)
+    check(settings.broker)
+    central = Central(settings, keys.load(folder), load_policy(Path(settings.policy)))
+    try:
+        listener = socket.create_server((settings.host, settings.port))
+    except OSError as error:
+        raise BadDocument(
+            f"http://{settings.host}:{settings.port}: {error.strerror}; set another port in the configuration (0: any)"
+        ) from error
+    url = f"http://{settings.host}:{listener.getsockname()[1]}"
+    (folder / "http.url").write_text(f"{url}\n")
+    print(f"central: {url}", flush=True)
+    config = uvicorn.Config(
+        central.app,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=_GRACE_SECONDS,
+    )
+    server = _Server(config, central)
+    server.run(sockets=[listener])
+    return 0 if server.started else 1
+
+
+async def _import(settings: CentralSettings, path: Path) -> int:
+    secrets = keys.load(Path(settings.data))
+    await db.upgrade(settings.database)
+    engine = db.connect(settings.database)
+    try:
+        report = await load(engine, secrets, path, datetime.now(UTC))
+    finally:
+        await engine.dispose()
+    print(f"{report.new} new, {report.known} known, {report.facts} facts, {report.rejected} rejected", flush=True)
+    if report.rejected:
+        print(f"rejected rows with their reasons: {path}.rejected.csv; correct them and import that file again")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m central", description="Cửa Ô, the city's side")
+    commands = parser.add_subparsers(dest="command", required=True)
+    serve = commands.add_parser("serve", help="take events in, answer, show")
+    serve.add_argument("config", nargs="?", type=Path, help="YAML file; without it, the defaults")
+    residents = commands.add_parser("import-residents", help="a CSV of residents into the registry")
+    residents.add_argument("file", type=Path)
+    residents.add_argument("--config", type=Path)
+    public = commands.add_parser("keys", help="print the public key that edges seal to")
+    public.add_argument("--config", type=Path)
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> int:
+    given = _parser().parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    try:
+        settings = _settings(given.config)
+        if given.command == "serve":
+            return _serve(settings)
+        if given.command == "import-residents":
+            return asyncio.run(_import(settings, given.file))
+        print(keys.load(Path(settings.data)).public_text)
+    except (BadDocument, BadKey, BadPolicy, BadFile, BadBroker) as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    sys.exit(main())

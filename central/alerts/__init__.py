@@ -1,0 +1,1 @@
+"""What somebody must look at, until somebody says they did."""

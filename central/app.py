@@ -1,0 +1,126 @@
+"""Everything that central serves, put together: pages, their stream, evidence, health, and the inbox beside them."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from fastapi import FastAPI, HTTPException, Request
+from fastapi.responses import FileResponse, JSONResponse, Response
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.staticfiles import StaticFiles
+
+from central import db
+from central.alerts import routes as alerts
+from central.crowd import routes as crowd
+from central.evidence import Evidence, Refused, TooLarge, media_type
+from central.inbox.intake import Desk
+from central.inbox.link import Link
+from central.keys import Keys
+from central.live import ALERTS, HEALTH, STREETS
+from central.settings import CentralSettings
+from central.sites import routes as sites
+from models.passes.policy import Policy
+from models.view.feed import Feed
+from models.view.page import Secured, environment, lang_of, language_route, mount_static
+
+_PAGES = Path(__file__).parent / "pages"
+
+
+class Central:
+    """The whole service. `app` is served by whoever has a socket; `closing` is called before the server waits."""
+
+    def __init__(self, settings: CentralSettings, keys: Keys, policy: Policy) -> None:
+        self._settings = settings
+        self._engine = db.connect(settings.database)
+        self._desk = Desk(
+            engine=self._engine,
+            keys=keys,
+            policy=policy,
+            pass_fresh_seconds=settings.pass_fresh_seconds,
+            breach_fresh_seconds=settings.breach_fresh_seconds,
+        )
+        self._evidence = Evidence(Path(settings.data) / "evidence")
+        self._link: Link | None = None
+        pages = environment(_PAGES)
+        self._feed = Feed(
+            {
+                ALERTS: alerts.Supervisor(self._engine, self._evidence, pages).render,
+                STREETS: crowd.Traffic(self._engine, pages).render,
+                HEALTH: sites.Health(self._engine, pages).render,
+            }
+        )
+        self.app = FastAPI(title="Cửa Ô", docs_url=None, redoc_url=None, openapi_url=None, lifespan=self._lifespan)
+        self.app.add_middleware(Secured)
+        self.app.include_router(sites.routes(self._feed, pages))
+        self.app.include_router(alerts.routes(self._engine, self._feed, pages))
+        self.app.include_router(crowd.routes(self._feed, pages))
+        self.app.router.routes += [mount_static(), language_route()]
+        self.app.mount("/desk", StaticFiles(directory=_PAGES / "static"), name="desk")
+        self.app.add_api_route("/live", self._live, methods=["GET"])
+        self.app.add_api_route("/evidence/{name}", self._put_evidence, methods=["PUT"])
+        self.app.add_api_route("/evidence/{name}", self._get_evidence, methods=["GET"])
+        self.app.add_api_route("/evidence/{name}/snapshot", self._get_snapshot, methods=["GET"])
+        self.app.add_api_route("/health/live", self._alive, methods=["GET"])
+        self.app.add_api_route("/health/ready", self._ready, methods=["GET"])
+
+    def closing(self) -> None:
+        """End the endless streams, so that the server need not wait for them."""
+        self._feed.close()
+
+    @asynccontextmanager
+    async def _lifespan(self, _app: FastAPI) -> AsyncIterator[None]:
+        await db.wait_for(self._settings.database)
+        self._link = Link(self._settings.broker, self._desk, self._feed.touch)
+        self._link.start()
+        try:
+            yield
+        finally:
+            await self._link.stop()
+            await self._engine.dispose()
+
+    async def _live(self, request: Request, topics: str) -> Response:
+        return self._feed.stream(topics.split(","), lang_of(request))
+
+    async def _put_evidence(self, request: Request, name: str) -> Response:
+        try:
+            await self._evidence.put(name, request.stream())
+        except TooLarge as error:
+            raise HTTPException(413, str(error)) from error
+        except Refused as error:
+            raise HTTPException(400, str(error)) from error
+        self._feed.touch(ALERTS)
+        return Response(status_code=204)
+
+    async def _get_evidence(self, name: str) -> Response:
+        return await _file(self._evidence.path(name))
+
+    async def _get_snapshot(self, name: str) -> Response:
+        return await _file(self._evidence.snapshot(name))
+
+    async def _alive(self) -> Response:
+        return JSONResponse({"state": "alive"})
+
+    async def _ready(self) -> Response:
+        """Ready is whoever can take an event and keep it: broker and database are both there, now."""
+        try:
+            async with asyncio.timeout(2), db.reading(self._engine) as connection:
+                await connection.execute(text("SELECT 1 FROM event LIMIT 1"))
+            database = True
+        except (SQLAlchemyError, OSError, TimeoutError):
+            database = False
+        broker = self._link is not None and self._link.connected
+        ready = database and broker
+        return JSONResponse({"database": database, "broker": broker}, status_code=200 if ready else 503)
+
+
+async def _file(path: Path | None) -> Response:
+    if path is None:
+        raise HTTPException(404)
+    with path.open("rb") as file:
+        head = file.read(4)
+    # A name is a hash of its content: it can never change.
+    return FileResponse(
+        path, media_type=media_type(head), headers={"Cache-Control": "private, max-age=31536000, immutable"}
+    )

@@ -1,0 +1,1 @@
+"""How full the streets are."""

@@ -1,0 +1,134 @@
+"""The database: SQLite for one box, PostgreSQL for a city, chosen by URL; the same statements on both."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, DateTime, Dialect, MetaData, Table, event, text
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import make_url
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.types import TypeDecorator
+
+_log = logging.getLogger(__name__)
+_MIGRATIONS = Path(__file__).parent / "migrations"
+_MIGRATION_LOCK = 0x6375616F
+"""One number for all replicas: whoever holds it migrates, the others wait."""
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+Insert = postgresql.Insert | sqlite.Insert
+
+
+class Moment(TypeDecorator[datetime]):
+    """A moment in UTC. SQLite keeps no zone, so it is taken off on the way in and put back on the way out."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        moment = value.astimezone(UTC)
+        return moment.replace(tzinfo=None) if dialect.name == "sqlite" else moment
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        return value.replace(tzinfo=UTC) if value is not None and dialect.name == "sqlite" else value
+
+
+def insert(connection: AsyncConnection, table: Table) -> Any:
+    """An INSERT that knows ON CONFLICT, in the connection's own dialect."""
+    return postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)
+
+
+async def insert_new(connection: AsyncConnection, table: Table, key: str, rows: Sequence[dict[str, Any]]) -> set[Any]:
+    """Insert the rows whose key is not there yet; the keys that were new. Duplicates within `rows` count once."""
+    if not rows:
+        return set()
+    statement = insert(connection, table).on_conflict_do_nothing(index_elements=[key]).returning(table.c[key])
+    return set((await connection.execute(statement, list(rows))).scalars())
+
+
+def connect(url: str) -> AsyncEngine:
+    """An engine for the URL; no connection is opened yet, only SQLite's folder is made."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() != "sqlite":
+        return create_async_engine(url, pool_pre_ping=True)
+    if parsed.database:
+        Path(parsed.database).absolute().parent.mkdir(parents=True, exist_ok=True)
+    engine = create_async_engine(url)
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def prepare(dbapi: Any, _record: object) -> None:
+        dbapi.isolation_level = None  # SQLAlchemy begins; the driver's own implicit BEGIN would come too late
+        cursor = dbapi.cursor()
+        for pragma in ("busy_timeout=5000", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def begin(connection: Connection) -> None:
+        # A reader that turns into a writer can be refused at once, whatever the busy timeout; a writer says so first.
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get("writes") else "BEGIN")
+
+    return engine
+
+
+@asynccontextmanager
+async def reading(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """One consistent view."""
+    async with engine.connect() as connection:
+        yield connection
+
+
+@asynccontextmanager
+async def writing(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """One transaction: committed at the end, rolled back on an exception."""
+    async with engine.connect() as connection:
+        await connection.execution_options(writes=True)
+        async with connection.begin():
+            yield connection
+
+
+def _migrate(connection: Connection) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+async def upgrade(url: str) -> None:
+    """Bring the tables to this release. Replicas that start together do it one after the other."""
+    engine = connect(url)
+    try:
+        async with writing(engine) as connection:
+            if connection.dialect.name == "postgresql":
+                await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
+            await connection.run_sync(_migrate)
+    finally:
+        await engine.dispose()
+
+
+async def wait_for(url: str, *, retry_seconds: float = 2.0) -> None:
+    """`upgrade`, again and again while the database cannot be reached; each failure is said in the log."""
+    while True:
+        try:
+            await upgrade(url)
+        except (OSError, ConnectionError) as error:
+            _log.warning("database away (%s); is it running? trying again in %g s", type(error).__name__, retry_seconds)
+            await asyncio.sleep(retry_seconds)
+        else:
+            return

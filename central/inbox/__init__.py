@@ -1,0 +1,1 @@
+"""The way in: messages of the edges into rows, each exactly once."""

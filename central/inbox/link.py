@@ -1,0 +1,214 @@
+"""Central's end of the broker: takes what edges send, and answers after the commit. The broker may lose everything."""
+
+import asyncio
+import logging
+import secrets
+import socket
+import ssl
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import SplitResult, unquote, urlsplit
+
+import paho.mqtt.client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.subscribeoptions import SubscribeOptions
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+
+from central.inbox import intake
+from central.inbox.intake import Desk, Message, Taken
+from models.wire.events import CentralState, to_json
+from models.wire.topics import CENTRAL_STATE, EVENTS, STATES, box_of
+
+_log = logging.getLogger(__name__)
+_RECEIVE_MAXIMUM = 32
+"""Messages that the broker hands over before we answer: the only queue there is, and so the back-pressure."""
+_VERDICT_EXPIRY_S = 2
+_KEEPALIVE_S = 10
+_RETRY_S = (0.5, 1.0, 2.0, 4.0)
+
+
+@dataclass(frozen=True)
+class _Waiting:
+    message: Message
+    mid: int
+    qos: int
+    session: int
+
+
+def _properties(packet: int, **values: Any) -> Properties:
+    properties = Properties(packet)  # type: ignore[no-untyped-call]  # paho's
+    for name, value in values.items():
+        setattr(properties, name, value)
+    return properties
+
+
+def _no_delay(_client: mqtt.Client, _userdata: object, sock: Any) -> None:
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # else an answer waits 42 ms for its ACK
+
+
+class BadBroker(ValueError):
+    """A broker's address that cannot be used; the message says how to write one."""
+
+
+def check(url: str) -> tuple[SplitResult, int]:
+    """The address's parts and its port. Raises BadBroker, without repeating a password."""
+    parts = urlsplit(url)
+    try:
+        port = parts.port or (8883 if parts.scheme == "mqtts" else 1883)
+    except ValueError:
+        port = 0
+    if parts.scheme not in {"mqtt", "mqtts"} or not parts.hostname or not port:
+        raise BadBroker("broker: write mqtt://host:1883 or mqtts://host:8883")
+    return parts, port
+
+
+class Link:
+    """Call `start` and `stop` in the event loop; between them it connects again by itself."""
+
+    def __init__(self, url: str, desk: Desk, touch: Callable[[str], None]) -> None:
+        parts, port = check(url)
+        self._desk = desk
+        self._touch = touch
+        self._boot = secrets.token_hex(4)
+        self._session = 0
+        self._queue: asyncio.Queue[_Waiting] = asyncio.Queue()  # bounded by Receive Maximum
+        self._loop = asyncio.get_running_loop()
+        self._work: asyncio.Task[None] | None = None
+        self._address = (str(parts.hostname), port)
+        self._client = mqtt.Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=f"central-{self._boot}",
+            protocol=mqtt.MQTTv5,
+            manual_ack=True,
+        )
+        if parts.username:
+            self._client.username_pw_set(unquote(parts.username), unquote(parts.password or ""))
+        if parts.scheme == "mqtts":
+            self._client.tls_set_context(ssl.create_default_context())
+        self._client.will_set(CENTRAL_STATE, self._state("offline"), qos=1, retain=True)
+        self._client.reconnect_delay_set(min_delay=1, max_delay=4)
+        self._client.on_socket_open = _no_delay
+        self._client.on_connect = self._on_connect
+        self._client.on_connect_fail = self._on_connect_fail
+        self._client.on_disconnect = self._on_disconnect
+        self._client.on_message = self._on_message
+
+    @property
+    def connected(self) -> bool:
+        return self._client.is_connected()
+
+    def start(self) -> None:
+        self._work = self._loop.create_task(self._answer())
+        properties = _properties(PacketTypes.CONNECT, ReceiveMaximum=_RECEIVE_MAXIMUM, SessionExpiryInterval=0)
+        host, port = self._address
+        self._client.connect_async(host, port, keepalive=_KEEPALIVE_S, clean_start=True, properties=properties)
+        self._client.loop_start()
+
+    async def stop(self) -> None:
+        """What is not answered yet will be sent again by its edge."""
+        if self._work is not None:
+            self._work.cancel()
+            await asyncio.gather(self._work, return_exceptions=True)
+        if self._client.is_connected():
+            # The will is kept back by a clean goodbye, so it is said in words.
+            told = self._client.publish(CENTRAL_STATE, self._state("offline"), qos=1, retain=True)
+            await asyncio.to_thread(told.wait_for_publish, 0.5)
+        self._client.disconnect()
+        await asyncio.to_thread(self._client.loop_stop)
+
+    def _state(self, state: Any) -> bytes:
+        return to_json(CentralState(state=state, boot=self._boot))
+
+    # paho's thread from here …
+
+    def _on_connect(self, client: mqtt.Client, _userdata: Any, _flags: Any, reason: Any, _properties: Any) -> None:
+        if reason.is_failure:
+            _log.warning("the broker refuses us: %s; check its users and our name and password", reason)
+            return
+        self._session += 1
+        _log.info("connected to the broker")
+        client.subscribe([(EVENTS, SubscribeOptions(qos=1)), (STATES, SubscribeOptions(qos=1))])
+        client.publish(CENTRAL_STATE, self._state("online"), qos=1, retain=True)
+
+    def _on_connect_fail(self, _client: mqtt.Client, _userdata: Any) -> None:
+        _log.warning("broker away: nobody listens at %s:%d; is it running? trying again", *self._address)
+
+    def _on_disconnect(self, _client: mqtt.Client, _userdata: Any, _flags: Any, reason: Any, _properties: Any) -> None:
+        if reason.is_failure:
+            _log.warning("connection to the broker lost: %s; connecting again", reason)
+
+    def _on_message(self, _client: mqtt.Client, _userdata: Any, message: mqtt.MQTTMessage) -> None:
+        taken = Message(message.topic, bytes(message.payload), retained=message.retain)
+        waiting = _Waiting(taken, message.mid, message.qos, self._session)
+        try:
+            self._loop.call_soon_threadsafe(self._queue.put_nowait, waiting)
+        except RuntimeError:  # the loop has ended; the message is not acked, so it comes again
+            _log.debug("a message came after the end")
+
+    # … to here
+
+    async def _answer(self) -> None:
+        while True:
+            batch = [await self._queue.get()]
+            while not self._queue.empty():
+                batch.append(self._queue.get_nowait())
+            events = [w.message for w in batch if _leaf(w.message.topic) == "event"]
+            states = [w.message for w in batch if _leaf(w.message.topic) == "state"]
+            touched: set[str] = set()
+            if events:
+                taken = await self._insist(events)
+                self._say(taken)
+                touched |= taken.touched
+            for message in states:
+                touched |= await self._insist_state(message)
+            for waiting in batch:
+                # A number of an earlier connection may stand for another message by now.
+                if waiting.qos and waiting.session == self._session:
+                    self._client.ack(waiting.mid, waiting.qos)
+            for topic in sorted(touched):
+                self._touch(topic)
+
+    async def _insist(self, messages: Sequence[Message]) -> Taken:
+        """Until the database has them. Nothing is acked meanwhile, so the broker stops at Receive Maximum."""
+        tries = 0
+        while True:
+            try:
+                return await intake.take(self._desk, messages, datetime.now(UTC))
+            except (OSError, OperationalError, InterfaceError, DBAPIError) as error:
+                tries = await self._back_off(error, tries)
+
+    async def _insist_state(self, message: Message) -> frozenset[str]:
+        tries = 0
+        while True:
+            try:
+                return await intake.take_state(self._desk.engine, message, datetime.now(UTC))
+            except (OSError, OperationalError, InterfaceError, DBAPIError) as error:
+                tries = await self._back_off(error, tries)
+
+    async def _back_off(self, error: Exception, tries: int) -> int:
+        pause_s = _RETRY_S[min(tries, len(_RETRY_S) - 1)]
+        name = type(getattr(error, "orig", None) or error).__name__
+        _log.warning("database away (%s): nothing is acknowledged, nothing is lost; again in %g s", name, pause_s)
+        await asyncio.sleep(pause_s)
+        return tries + 1
+
+    def _say(self, taken: Taken) -> None:
+        for box, verdict in taken.verdicts:
+            expiring = _properties(
+                PacketTypes.PUBLISH, MessageExpiryInterval=_VERDICT_EXPIRY_S, CorrelationData=verdict.scan.encode()
+            )
+            self._client.publish(box.verdict, to_json(verdict), qos=1, properties=expiring)
+        for box, receipt in taken.receipts:
+            self._client.publish(box.receipt, to_json(receipt), qos=1)
+
+
+def _leaf(topic: str) -> str:
+    try:
+        box_of(topic)
+    except ValueError:
+        return ""
+    return topic.rpartition("/")[2]

@@ -1,0 +1,33 @@
+from sqlalchemy import BigInteger, Boolean, Column, Index, LargeBinary, Table, Text
+
+from central.db import Moment, metadata
+
+event = Table(
+    "event",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("type", Text, nullable=False),
+    Column("site", Text, nullable=False),
+    Column("edge", Text, nullable=False),
+    Column("camera", Text, nullable=False),
+    Column("time", Moment, nullable=False),
+    Column("received_at", Moment, nullable=False),
+    Column("clock", Text, nullable=False),
+    Column("epoch", Text, nullable=False),
+    Column("sequence", BigInteger, nullable=False),
+    Column("late", Boolean, nullable=False),
+    Column("dataref", Text),
+    Column("data", Text, nullable=False),  # JSON as it came
+    Index(None, "type", "time"),
+)
+
+dead_letter = Table(
+    "dead_letter",
+    metadata,
+    Column("digest", LargeBinary(32), primary_key=True),  # of topic and payload: what is sent again is kept once
+    Column("topic", Text, nullable=False),
+    Column("payload", LargeBinary, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("received_at", Moment, nullable=False),
+    Index(None, "received_at"),
+)

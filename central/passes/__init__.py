@@ -1,0 +1,1 @@
+"""Scans and what was decided on them."""

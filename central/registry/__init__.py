@@ -1,0 +1,1 @@
+"""Who lives here and what is known of them."""

@@ -1,0 +1,115 @@
+"""How a row of the residents' file is read. Pure."""
+
+import re
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from models.passes import names
+from models.passes.facts import BadFact, Value, parse
+
+HEADER = ("number", "name", "birth", "sex", "ward", "qid", "f0", "f1", "order_place", "declared_at", "doses")
+REQUIRED = HEADER[:5]
+_NUMBER_KINDS = {12: "cccd", 9: "cmnd"}
+_SEXES = dict.fromkeys(("nam", "male", "m"), "male") | dict.fromkeys(("nữ", "nu", "female", "f"), "female")
+_FACTS = {
+    "f0": "status_f0",
+    "f1": "status_f1",
+    "order_place": "order_active",
+    "declared_at": "declared_at",
+    "doses": "doses",
+}
+_MAX_CELL = 200
+
+
+class BadRow(ValueError):
+    """A row that cannot be taken; the message says which cell and why, and repeats no number of a person."""
+
+
+@dataclass(frozen=True)
+class Row:
+    ids: tuple[tuple[str, str], ...]
+    """(kind, value), the national number first."""
+    name: str
+    birth: str
+    sex: str
+    ward: str
+    facts: tuple[tuple[str, Value], ...]
+    """Names of the vocabulary. An empty cell says nothing; a 0 supersedes what an earlier file said."""
+
+    @property
+    def name_key(self) -> str:
+        return names.name_key(self.name)
+
+
+def birth_text(cell: str) -> str:
+    """ISO date, or only the year; empty stays empty. Raises BadRow."""
+    if not cell:
+        return ""
+    if re.fullmatch(r"[0-9]{4}", cell):
+        if 1880 <= int(cell) <= 2100:
+            return cell
+    elif found := re.fullmatch(r"([0-9]{4})-([0-9]{2})-([0-9]{2})", cell):
+        return _date(int(found[1]), int(found[2]), int(found[3]))
+    elif found := re.fullmatch(r"([0-9]{1,2})/([0-9]{1,2})/([0-9]{4})", cell):
+        return _date(int(found[3]), int(found[2]), int(found[1]))
+    raise BadRow("birth: neither YYYY-MM-DD, DD/MM/YYYY nor a year")
+
+
+def _date(year: int, month: int, day: int) -> str:
+    try:
+        return date(year, month, day).isoformat()
+    except ValueError as error:
+        raise BadRow(f"birth: no such day: {error}") from error
+
+
+def _facts(cells: dict[str, str]) -> tuple[tuple[str, Value], ...]:
+    found: list[tuple[str, Value]] = []
+    for column, kind in _FACTS.items():
+        cell = cells.get(column)
+        if not cell:
+            continue
+        try:
+            value = parse(kind, cell.casefold() if column in {"f0", "f1"} else _zoned(cell, column))
+        except BadFact as error:
+            raise BadRow(f"{column}: {error}") from error
+        if isinstance(value, datetime) and not 2000 <= value.year <= 2100:
+            raise BadRow(f"{column}: year out of 2000 to 2100")
+        found.append((kind, value))
+    return tuple(found)
+
+
+def _zoned(cell: str, column: str) -> str:
+    """A time without a zone is the time in Viet Nam."""
+    return f"{cell}+07:00" if column == "declared_at" and re.fullmatch(r"[0-9-]{10}[T ][0-9:.]{5,15}", cell) else cell
+
+
+def read_row(cells: dict[str, str]) -> Row:
+    """Raises BadRow."""
+    for column, cell in cells.items():
+        if len(cell) > _MAX_CELL:
+            raise BadRow(f"{column}: longer than {_MAX_CELL} characters")
+        if "\0" in cell:
+            raise BadRow(f"{column}: holds a NUL character")
+    number = cells["number"]
+    kind = _NUMBER_KINDS.get(len(number))
+    if kind is None or not (number.isascii() and number.isdigit()):
+        raise BadRow("number: neither 12 digits (CCCD) nor 9 (CMND)")
+    if not cells["name"]:
+        raise BadRow("name: empty")
+    sex = _SEXES.get(cells["sex"].casefold(), "")
+    if cells["sex"] and not sex:
+        raise BadRow("sex: neither Nam nor Nữ")
+    ids: tuple[tuple[str, str], ...] = ((kind, number),)
+    if qid := cells.get("qid"):
+        ids += (("qid", qid),)
+    return Row(ids, cells["name"], birth_text(cells["birth"]), sex, cells["ward"], _facts(cells))
+
+
+def masked(value: str) -> str:
+    """A number as it may be written down: its last three characters."""
+    return "*" * max(len(value) - 3, 0) + value[-3:] if len(value) > 3 else "*" * len(value)
+
+
+def defused(cell: str) -> str:
+    """A cell that no spreadsheet takes for a formula."""
+    return f"'{cell}" if cell[:1] in {"=", "+", "-", "@", "\t", "\r"} else cell

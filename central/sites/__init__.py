@@ -1,0 +1,1 @@
+"""Boxes and cameras: who is there and what can be seen."""

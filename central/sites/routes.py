@@ -1,0 +1,43 @@
+"""The first page: boxes and cameras, worst first, and the ways to the desks."""
+
+from datetime import UTC, datetime
+
+import jinja2
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from central import db
+from central.live import HEALTH
+from central.sites import service
+from models.view.feed import Feed
+from models.view.page import lang_of
+
+
+class Health:
+    def __init__(self, engine: AsyncEngine, pages: jinja2.Environment) -> None:
+        self._engine = engine
+        self._pages = pages
+
+    async def render(self, lang: str) -> str:
+        async with db.reading(self._engine) as connection:
+            edges = await service.edges(connection)
+            cameras = await service.cameras(connection)
+        return self._pages.get_template("health.html").render(
+            lang=lang, edges=edges, cameras=cameras, now=datetime.now(UTC)
+        )
+
+
+def routes(feed: Feed, pages: jinja2.Environment) -> APIRouter:
+    router = APIRouter()
+
+    @router.get("/", response_class=HTMLResponse)
+    async def page(request: Request) -> HTMLResponse:
+        lang = lang_of(request)
+        return HTMLResponse(
+            pages.get_template("desk.html").render(
+                lang=lang, title="desk.health", live=f"/live?topics={HEALTH}", state=await feed.state(HEALTH, lang)
+            )
+        )
+
+    return router

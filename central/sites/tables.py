@@ -1,0 +1,46 @@
+from sqlalchemy import BigInteger, Column, Float, Index, Integer, Table, Text
+
+from central.db import Moment, metadata
+
+edge = Table(
+    "edge",
+    metadata,
+    Column("site", Text, primary_key=True),
+    Column("edge", Text, primary_key=True),
+    Column("boot", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("at", Moment, nullable=False),
+    Column("skew", Float),  # seconds that the box's clock is ahead of ours; null until it told us its time live
+    Column("waiting", Integer),
+    Column("version", Text),
+)
+
+# What the box last said of each of its cameras.
+camera_health = Table(
+    "camera_health",
+    metadata,
+    Column("site", Text, primary_key=True),
+    Column("edge", Text, primary_key=True),
+    Column("camera", Text, primary_key=True),
+    Column("state", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("watch", Text, nullable=False),
+    Column("mode", Text, nullable=False),
+    Column("since", Moment, nullable=False),
+    Column("at", Moment, nullable=False),
+)
+
+# The newest camera.status of each outbox: sequences of two outboxes cannot be compared.
+camera_status = Table(
+    "camera_status",
+    metadata,
+    Column("site", Text, primary_key=True),
+    Column("edge", Text, primary_key=True),
+    Column("camera", Text, primary_key=True),
+    Column("epoch", Text, primary_key=True),
+    Column("sequence", BigInteger, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("at", Moment, nullable=False),
+    Index(None, "site", "edge"),
+)
