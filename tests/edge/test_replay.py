@@ -154,9 +154,9 @@ def _exits(truth: Path) -> list[tuple[float, float, float]]:
     """(second, x, y) of everybody who was four pictures in the centre and then three outside of it."""
     paths: dict[str, list[tuple[int, float, float]]] = {}
     for row in truth.read_text().splitlines():
-        picture, name, left, top, width, height = row.split(",")[:6]
+        number, name, left, top, width, height = row.split(",")[:6]
         foot = float(left) + float(width) / 2, float(top) + float(height)
-        paths.setdefault(name, []).append((int(picture), *foot))
+        paths.setdefault(name, []).append((int(number), *foot))
     exits = []
     for path in paths.values():
         inside, outside, armed, crossed = 0, 0, False, (0.0, 0.0, 0.0)

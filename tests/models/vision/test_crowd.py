@@ -51,7 +51,7 @@ def test_who_crosses_the_line_counts_once_in_its_direction() -> None:
     for i in range(100):
         y = 150.0 - i if i < 80 else 70.0
         rates = flow.see([Track(id=1, box=(90, y - 20, 110, y + 20), seen=True, last_s=0.0)], i * 0.1)
-    assert rates == (pytest.approx(6.0), 0.0)  # one in ten seconds
+    assert rates == pytest.approx((6.0, 0.0))  # one in ten seconds
 
 
 def test_who_walks_around_the_end_of_the_line_does_not_cross_it() -> None:

@@ -48,8 +48,8 @@ def test_a_body_cut_by_its_belt_is_one_box() -> None:
 
 
 def test_a_group_side_by_side_is_several_bodies_but_a_car_is_one() -> None:
-    assert len(walk(Motion(SIZE), (100, 100, 120, 80))) == 3
-    assert len(walk(Motion(SIZE, split=False), (100, 100, 120, 80))) == 1
+    assert len(walk(Motion(SIZE), (100, 100, 150, 80))) == 3
+    assert len(walk(Motion(SIZE, split=False), (100, 100, 150, 80))) == 1
 
 
 def test_a_lamp_switched_on_is_nobody() -> None:

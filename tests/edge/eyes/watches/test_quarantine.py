@@ -62,7 +62,7 @@ def test_who_walks_out_is_told_once_with_place_time_and_picture() -> None:
     assert told.event == "zone.breached.v1"
     breach = msgspec.json.decode(told.raw, type=ZoneBreached)
     assert (breach.phase, breach.zone, breach.certainty) == ("open", "yard", "left")
-    assert breach.foot == (pytest.approx(0.6, abs=0.04), pytest.approx(0.75, abs=0.03))
+    assert breach.foot == pytest.approx((0.6, 0.75), abs=0.04)
     assert 4.0 <= breach.left_at <= 5.0
     assert breach.reported_at >= breach.left_at + 1.0
     assert told.still is not None
