@@ -20,7 +20,7 @@ class Reading(Struct, frozen=True, kw_only=True, tag="reading"):
 
 
 class Scanned(Struct, frozen=True, kw_only=True, tag="scanned"):
-    """One person has shown one code, or shows it again (`repeat` > 0: no new event, the screen flashes with the count)."""
+    """One person has shown one code, or shows it again (`repeat` > 0: no new event, the screen flashes with it)."""
 
     camera: str
     seen_at: datetime
@@ -76,4 +76,5 @@ def encode(sighting: Sighting) -> bytes:
 
 def decode(message: bytes) -> Sighting:
     """Raises msgspec.MsgspecError: an eye that sends this is broken and is restarted."""
-    return _decoder.decode(message)
+    sighting: Sighting = _decoder.decode(message)
+    return sighting

@@ -73,7 +73,8 @@ def parse(text: str, kind: type[S], *, name: str) -> S:
         return kind.model_validate(value)
     except ValidationError as error:
         faults = [
-            f"{name}:{_line(node, fault['loc'])}: {'.'.join(map(str, fault['loc'])) or 'document'}: {_words(dict(fault))}"
+            f"{name}:{_line(node, at)}: {'.'.join(map(str, at)) or 'document'}: {_words(dict(fault))}"
             for fault in error.errors()
+            for at in [fault["loc"]]
         ]
         raise BadDocument("\n".join(faults)) from error
