@@ -39,7 +39,7 @@ def read(text: str) -> Pass:
     if birth is None:
         reasons.append("birth_date")
     if len(fields) < _FIELDS or not name or sex is None or _day((*rest, "", "", "", "", "")[4]) is None:
-        reasons.append("damaged")
+        reasons.append("format")
     return Pass(
         kind="cccd",
         ids=(("cccd", number), *((("cmnd", old),) if old else ())),

@@ -43,7 +43,7 @@ def read(text: str) -> Pass:
         if kind is not None:
             numbers.append((kind, number.upper()))
         elif number:
-            reasons.append("damaged")
+            reasons.append("format")
     if behalf == "1":
         facts["on_behalf"] = True
     ids = [("qid", qid)] if _QID.fullmatch(qid) else []
