@@ -48,7 +48,10 @@ def routes(engine: AsyncEngine, feed: Feed, pages: jinja2.Environment) -> APIRou
         lang = lang_of(request)
         return HTMLResponse(
             pages.get_template("desk.html").render(
-                lang=lang, title="desk.supervisor", live=f"/live?topics={ALERTS}", state=await feed.state(ALERTS, lang)
+                lang=lang,
+                title="desk.supervisor",
+                live=f"/live?topics={ALERTS}&lang={lang}",
+                state=await feed.state(ALERTS, lang),
             )
         )
 

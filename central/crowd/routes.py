@@ -38,7 +38,10 @@ def routes(feed: Feed, pages: jinja2.Environment) -> APIRouter:
         lang = lang_of(request)
         return HTMLResponse(
             pages.get_template("desk.html").render(
-                lang=lang, title="desk.traffic", live=f"/live?topics={STREETS}", state=await feed.state(STREETS, lang)
+                lang=lang,
+                title="desk.traffic",
+                live=f"/live?topics={STREETS}&lang={lang}",
+                state=await feed.state(STREETS, lang),
             )
         )
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 
 from models.passes import names
-from models.passes.facts import BadFact, Value, parse
+from models.passes.facts import LOCAL, BadFact, Value, parse
 
 HEADER = ("number", "name", "birth", "sex", "ward", "qid", "f0", "f1", "order_place", "declared_at", "doses")
 REQUIRED = HEADER[:5]
@@ -79,8 +79,14 @@ def _facts(cells: dict[str, str]) -> tuple[tuple[str, Value], ...]:
 
 
 def _zoned(cell: str, column: str) -> str:
-    """A time without a zone is the time in Viet Nam."""
-    return f"{cell}+07:00" if column == "declared_at" and re.fullmatch(r"[0-9-]{10}[T ][0-9:.]{5,15}", cell) else cell
+    """A time in full: without a zone it is the time in Viet Nam. What is no time is left for `parse` to refuse."""
+    if column != "declared_at":
+        return cell
+    try:
+        moment = datetime.fromisoformat(cell)
+    except ValueError:
+        return cell
+    return (moment if moment.tzinfo else moment.replace(tzinfo=LOCAL)).isoformat()
 
 
 def read_row(cells: dict[str, str]) -> Row:

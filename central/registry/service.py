@@ -115,6 +115,7 @@ async def take_rows(engine: AsyncEngine, keys: Keys, rows: Mapping[int, Row], so
         residents: list[dict[str, Any]] = []
         identities: list[dict[str, Any]] = []
         wanted: dict[tuple[bytes, str], str] = {}
+        known: list[bytes] = []
         new = 0
         for line, mine in named.items():
             row = rows[line]
@@ -126,6 +127,8 @@ async def take_rows(engine: AsyncEngine, keys: Keys, rows: Mapping[int, Row], so
                 rejected.append(Rejected(line, "qid: belongs to another resident"))
                 continue
             new += seen_at is None
+            if seen_at is not None:
+                known.append(owner)
             for key, (kind, value) in zip(mine, row.ids, strict=True):
                 if key not in owners:
                     identities.append({"key": key, "resident": owner, "kind": kind, "tail": value[-3:]})
@@ -146,24 +149,27 @@ async def take_rows(engine: AsyncEngine, keys: Keys, rows: Mapping[int, Row], so
         if residents:
             upsert = db.insert(connection, resident)
             changing = {name: upsert.excluded[name] for name in residents[0] if name != "id"}
-            await connection.execute(upsert.on_conflict_do_update(index_elements=["id"], set_=changing), residents)
-        if identities:
-            await connection.execute(identity.insert(), identities)
-        facts = await _append_facts(connection, wanted, source, now)
+            await db.write_many(
+                connection, upsert.on_conflict_do_update(index_elements=["id"], set_=changing), residents
+            )
+        await db.write_many(connection, identity.insert(), identities)
+        facts = await _append_facts(connection, wanted, known, source, now)
     return Imported(new=new, known=len(residents) - new, facts=facts, rejected=tuple(rejected))
 
 
 async def _append_facts(
-    connection: AsyncConnection, wanted: Mapping[tuple[bytes, str], str], source: str, now: datetime
+    connection: AsyncConnection,
+    wanted: Mapping[tuple[bytes, str], str],
+    known: Sequence[bytes],
+    source: str,
+    now: datetime,
 ) -> int:
-    """Append those that say something new; how many."""
-    if not wanted:
-        return 0
+    """Append those that say something new; how many. Only of the residents in `known` anything was said before."""
     rows = await _in_chunks(
         connection,
         select(fact.c.id, fact.c.resident, fact.c.kind, fact.c.value).order_by(fact.c.id),
         fact.c.resident,
-        list({person for person, _ in wanted}),
+        known,
     )
     current = {(row.resident, row.kind): (row.id, row.value) for row in rows}
     appended = [
@@ -180,6 +186,5 @@ async def _append_facts(
         for (person, kind), value in wanted.items()
         if current.get((person, kind), (None, None))[1] != value
     ]
-    if appended:
-        await connection.execute(fact.insert(), appended)
+    await db.write_many(connection, fact.insert(), appended)
     return len(appended)

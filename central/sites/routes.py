@@ -36,7 +36,10 @@ def routes(feed: Feed, pages: jinja2.Environment) -> APIRouter:
         lang = lang_of(request)
         return HTMLResponse(
             pages.get_template("desk.html").render(
-                lang=lang, title="desk.health", live=f"/live?topics={HEALTH}", state=await feed.state(HEALTH, lang)
+                lang=lang,
+                title="desk.health",
+                live=f"/live?topics={HEALTH}&lang={lang}",
+                state=await feed.state(HEALTH, lang),
             )
         )
 

@@ -1,0 +1,136 @@
+"""Whatever the wire does to events, the same rows stand at the end, once each."""
+
+import tempfile
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from central import keys
+from central.alerts.tables import alert
+from central.crowd.tables import street_level
+from central.inbox.tables import dead_letter, event
+from central.quarantine.tables import incident
+from central.registry.rules import Row
+from central.registry.service import take_rows
+from models.passes.outcome import Outcome
+from models.wire.events import Counts, CrowdLevel, ZoneBreached, join
+from tests.central.city import NOW, City
+
+
+def breach(phase: Any, name: str = "i1") -> ZoneBreached:
+    return ZoneBreached(
+        phase=phase,
+        incident=name,
+        zone="yard",
+        track=1,
+        box=(0.1, 0.1, 0.1, 0.2),
+        foot=(0.15, 0.3),
+        left_at=1.0,
+        reported_at=2.0,
+        certainty="left",
+    )
+
+
+def story(city: City) -> list[bytes]:
+    city.sequence = 0
+    return [
+        city.event(breach("open"), dataref="a" * 64),
+        city.event(CrowdLevel(zone="street", level=2, since=1.0, counts=Counts(person=9))),
+        city.event(breach("update"), time=NOW + timedelta(seconds=1)),
+        city.event(CrowdLevel(zone="street", level="paused", since=2.0, counts=Counts())),
+        city.event(breach("close"), time=NOW + timedelta(seconds=2)),
+    ]
+
+
+def state(city: City) -> list[Any]:
+    return [city.rows(table, "id", "received_at") for table in (event, alert, incident, street_level)]
+
+
+def test_duplicates_cause_nothing_and_are_receipted_again(city: City) -> None:
+    batch = join(story(city))
+    first, again = city.take(batch, batch), city.take(batch)
+    assert (first.new, again.new, again.known) == (5, 0, 5)
+    assert first.receipts == again.receipts
+    assert first.receipts[0][1].ranges == ((1, 5),)
+    assert (city.count(event), city.count(alert)) == (5, 1)
+    assert city.rows(alert)[0]["count"] == 3
+
+
+@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+@given(order=st.permutations(range(5)), again=st.lists(st.integers(0, 4), max_size=4), cut=st.integers(1, 4))
+def test_any_order_and_repetition_gives_the_same_rows(
+    order: list[int], again: list[int], cut: int, project_root: Path
+) -> None:
+    ended = []
+    for sent in (list(range(5)), order + again):
+        with tempfile.TemporaryDirectory() as folder:
+            city = City(f"sqlite+aiosqlite:///{folder}/c.db", keys.load(Path(folder)), project_root)
+            city.upgrade()
+            told = story(city)
+            city.take(join([told[i] for i in sent[:cut]]))
+            city.take(join([told[i] for i in sent[cut:]]))
+            ended.append(state(city))
+    assert ended[0] == ended[1]
+
+
+def test_an_unreadable_element_is_a_dead_letter_and_the_others_are_kept(city: City) -> None:
+    taken = city.take(join([b'{"epoch":"k3f9","sequence":"7"}', *story(city), b'{"type":"tube.paired.v9"}']))
+    assert (taken.new, taken.dead) == (5, 2)
+    receipt = taken.receipts[0][1]
+    assert receipt.ranges == ((1, 5), (7, 7))
+    assert receipt.rejected == ((7, "envelope"),)
+
+
+@pytest.mark.parametrize("payload", [b"", b"\xff\xfe", b"{}", b"[", b"[1,null]", b'["\\u0000"]'])
+def test_a_malformed_payload_is_kept_once_and_nothing_else_happens(city: City, payload: bytes) -> None:
+    for _ in range(2):
+        taken = city.take(payload)
+        assert (taken.receipts, taken.new) == ((), 0)
+    assert city.count(dead_letter) >= 1
+    assert city.count(event) == 0
+
+
+def test_an_event_of_another_box_is_refused(city: City) -> None:
+    taken = city.take(join([city.event(breach("open")).replace(b"edge-01", b"edge-02")]))
+    assert taken.receipts[0][1].rejected == ((1, "source"),)
+
+
+def test_a_name_that_no_index_takes_is_refused(city: City) -> None:
+    taken = city.take(join([city.event(breach("open", "x" * 100_000)), city.event(breach("open"))]))
+    assert (taken.new, taken.dead) == (1, 1)
+
+
+def test_a_late_breach_is_kept_but_does_not_ring(city: City) -> None:
+    city.take(join([city.event(breach("open"), time=NOW - timedelta(hours=1))]))
+    assert city.rows(alert)[0]["late"] is True
+
+
+def test_the_registry_decides(city: City) -> None:
+    declared = NOW - timedelta(hours=1)
+
+    def person(number: str, *facts: tuple[str, Any]) -> Row:
+        return Row((("cccd", number),), "Nguyễn Văn An", "1980-01-02", "male", "Ba Đình", facts)
+
+    people = {
+        2: person("001080000001", ("declared_at", declared)),
+        3: person("001080000002", ("declared_at", declared), ("status_f0", True)),
+    }
+    city.run(lambda engine: take_rows(engine, city.keys, people, "test", NOW - timedelta(minutes=1)))
+    scans = [
+        city.scan("001080000001", "NGUYEN VAN AN"),
+        city.scan("001080000002", "Nguyễn Văn An"),
+        city.scan("001080000003", "Nguyễn Văn An"),
+        city.scan("001080000001", "Trần Thị Bình"),
+    ]
+    answers = {verdict.scan: verdict for _, verdict in city.take(join(scans)).verdicts}
+    outcomes = [answers[f"event-{number}"].outcome for number in (1, 2, 3, 4)]
+    assert outcomes == [Outcome.PASS, Outcome.FAIL, Outcome.CHECK, Outcome.CHECK]
+
+
+def test_an_old_scan_is_decided_but_gets_no_verdict(city: City) -> None:
+    taken = city.take(join([city.scan("001080000001", "An")]), now=NOW + timedelta(seconds=3))
+    assert (taken.new, taken.verdicts) == (1, ())
