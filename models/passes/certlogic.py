@@ -64,10 +64,10 @@ def instant(text: Any) -> datetime:
             int((fraction or "0")[:3].ljust(3, "0")) * 1000,
             UTC,
         )
-    except ValueError as error:  # a month 13, a day 32
+        offset = timedelta(hours=int(zone_hour or 0), minutes=int(zone_minute or 0))
+        return moment + offset if sign == "-" else moment - offset
+    except (ValueError, OverflowError) as error:  # a month 13, a day 32, an hour before the year 1
         raise Mismatch("not a date or date-time") from error
-    offset = timedelta(hours=int(zone_hour or 0), minutes=int(zone_minute or 0))
-    return moment + offset if sign == "-" else moment - offset
 
 
 def plus(moment: datetime, amount: int, unit: str) -> datetime:

@@ -21,7 +21,7 @@ Value = bool | int | str | date | datetime | tuple[str, ...]
 _Instant = Annotated[datetime, Meta(tz=True)]
 _Count = Annotated[int, Meta(ge=0, le=99)]
 _Year = Annotated[int, Meta(ge=1850, le=2200)]
-_Place = Annotated[str, Meta(min_length=1, max_length=64)]
+_Place = Annotated[str, Meta(min_length=1, max_length=200)]
 _Names = Annotated[tuple[_Place, ...], Meta(max_length=32)]
 _ZoneLevel = Literal["green", "yellow", "orange", "red"]
 
@@ -80,7 +80,8 @@ class Fact:
     source: str
 
     def holds(self, now: datetime) -> bool:
-        return self.from_ <= now and (self.until is None or now < self.until)
+        """In force. What tells of an instant that is still to come (a wrong clock, a wrong date) is not."""
+        return self.from_ <= now and self.happened_at <= now and (self.until is None or now < self.until)
 
     @property
     def happened_at(self) -> datetime:

@@ -92,6 +92,7 @@ def test_what_is_no_rule_is_refused_before_it_runs(expression: Any) -> None:
         {"!": [DAY]},
         {"reduce": ["text", 1, 1]},
         {"dccDateOfBirth": ["21/09/2021"]},
+        {"dccDateOfBirth": ["0001-01-01T00:00:00+9"]},
         {"plusTime": ["2021-02-31", 0, "day"]},
         {"plusTime": ["9999-12-31", 1, "day"]},
         {"extractFromUVCI": [5, 0]},

@@ -74,6 +74,10 @@ def test_a_fact_counts_only_while_it_holds() -> None:
     assert answer(ahead).outcome is Outcome.PASS
 
 
+def test_a_declaration_of_tomorrow_is_none() -> None:
+    assert answer(resident(declared_at=NOW + HOUR)).reasons == ("no_declaration",)
+
+
 def test_an_answer_lasts_until_the_first_of_its_facts_expires() -> None:
     facts = resident() | {"order_active": fact("cp-014", until=NOW + HOUR)}
     assert answer(facts).valid_until == NOW + HOUR
