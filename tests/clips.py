@@ -35,6 +35,6 @@ def damage(source: Path, target: Path, *, frame: int) -> Path:
         packet = [packet for packet in container.demux(video=0) if packet.size][frame]
         assert packet.pos is not None
         start = packet.pos + packet.size // 3
-        data[start : start + packet.size // 3] = b"\x55" * (packet.size // 3)
+        data[start : start + packet.size // 3] = b"\x00" * (packet.size // 3)
     target.write_bytes(data)
     return target

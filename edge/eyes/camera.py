@@ -122,7 +122,9 @@ def _luma(picture: VideoFrame) -> Pixels:
         picture = picture.reformat(format="gray")
     plane = picture.planes[0]
     rows: Pixels = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)  # type: ignore[call-overload]  # a buffer
-    return rows[: picture.height, : picture.width]
+    luma = rows[: picture.height, : picture.width]
+    luma.flags.writeable = False  # the decoder still predicts from it
+    return luma
 
 
 class _StreamClock:
@@ -131,7 +133,8 @@ class _StreamClock:
     def __init__(self) -> None:
         self.now_s = 0.0
         self.period_s: float | None = None
-        self._arrived_s: float | None = None
+        self._begun_s: float | None = None
+        self._arrived_s = 0.0
         self._offset_s: float | None = None
 
     def restart(self) -> None:
@@ -140,17 +143,27 @@ class _StreamClock:
 
     def at(self, stamp_s: float | None, arrived_s: float) -> float:
         """The stream's time of a picture; it always grows."""
-        expected = 0.0 if self._arrived_s is None else self.now_s + max(arrived_s - self._arrived_s, 0.001)
-        found = expected
+        if self._begun_s is None:
+            self._begun_s = self._arrived_s = arrived_s
+            least_s = 0.0
+        else:
+            least_s = self.now_s + 0.001
+        # since the first arrival, not since the last one: FFmpeg may hold a stream's last picture back until it breaks
+        ours_s = max(arrived_s - self._begun_s, least_s)
+        found_s = ours_s
         if stamp_s is not None:
-            if self._offset_s is None or abs(stamp_s + self._offset_s - expected) > JUMP_SECONDS:
-                self._offset_s = expected - stamp_s
-            found = max(stamp_s + self._offset_s, self.now_s + 0.001 if self._arrived_s is not None else 0.0)
-        step = found - self.now_s
-        if 0 < step < JUMP_SECONDS:
-            self.period_s = step if self.period_s is None else 0.9 * self.period_s + 0.1 * step
-        self.now_s, self._arrived_s = found, arrived_s
-        return found
+            if self._offset_s is not None:
+                leap_s = stamp_s + self._offset_s - self.now_s - (arrived_s - self._arrived_s)
+                if abs(leap_s) > JUMP_SECONDS:
+                    self._offset_s = None
+            if self._offset_s is None:
+                self._offset_s = ours_s - stamp_s
+            found_s = max(stamp_s + self._offset_s, least_s)
+        step_s = found_s - self.now_s
+        if 0 < step_s < JUMP_SECONDS:
+            self.period_s = step_s if self.period_s is None else 0.9 * self.period_s + 0.1 * step_s
+        self.now_s, self._arrived_s = found_s, arrived_s
+        return found_s
 
 
 class _Pace:
@@ -282,8 +295,13 @@ class Camera:
             options = {"analyzeduration": "100000", "probesize": "50000"}
         if self._source.startswith(("rtsp://", "rtsps://")):
             options |= {"rtsp_transport": "tcp", "allowed_media_types": "video"}
+        # a slow camera is given its own time
+        read_s = max(READ_SECONDS, STALL_PERIODS / 2 * (self._clock.period_s or 0.0))
+        opened_s: float | None = None
+        tried_s = time.monotonic()
         try:
-            with av.open(self._source, options=options, timeout=(OPEN_SECONDS, READ_SECONDS)) as container:
+            with av.open(self._source, options=options, timeout=(OPEN_SECONDS, read_s)) as container:
+                opened_s = time.monotonic()
                 if not container.streams.video:
                     raise _Broken("down", "the source holds no video")
                 video = container.streams.video[0]
@@ -292,6 +310,9 @@ class Camera:
                 self._count(connects=1)
                 self._read(container, video, paced=not self._network or container.duration is not None)
         except (av.error.FFmpegError, OSError, ValueError) as error:
+            if opened_s is None and time.monotonic() - tried_s >= OPEN_SECONDS:
+                # FFmpeg says "invalid data" of an answer that it gave up waiting for
+                raise _Broken("stalled", "the camera does not answer") from None
             raise _broken(error) from None  # its text holds the password
 
     def _read(self, container: InputContainer, video: VideoStream, *, paced: bool) -> None:
@@ -321,7 +342,7 @@ class Camera:
         self._stop.wait(pace.period_s)  # the last picture stays as long as the others do
 
     @staticmethod
-    def _decode(packet: Packet[VideoStream]) -> list[VideoFrame | None]:
+    def _decode(packet: "Packet[VideoStream]") -> list[VideoFrame | None]:
         """The pictures of one packet; None in the place of a damaged one."""
         try:
             pictures = packet.decode()

@@ -360,12 +360,12 @@ class RtspServer:
             return OK, [f"Content-Base: {self.url(request.path)}/"], stream.sdp()
         if request.method == "SETUP":
             transport = request.headers.get("transport", "")
-            if "RTP/AVP/TCP" not in transport:
-                return "461 Unsupported Transport", [], ""
             channel = transport.partition("interleaved=")[2].partition("-")[0]
             viewer.channel = int(channel) if channel.isdigit() and int(channel) < 255 else 0
             chosen = f"interleaved={viewer.channel}-{viewer.channel + 1}"
-            return OK, [f"Transport: RTP/AVP/TCP;unicast;{chosen}", session], ""
+            by_tcp = "RTP/AVP/TCP" in transport
+            answer = (OK, [f"Transport: RTP/AVP/TCP;unicast;{chosen}", session], "")
+            return answer if by_tcp else ("461 Unsupported Transport", [], "")
         known = request.method in {"PLAY", "GET_PARAMETER", "TEARDOWN"}
         return (OK, [session], "") if known else ("501 Not Implemented", [], "")
 
