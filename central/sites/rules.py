@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-WATCHING = frozenset({"live", "watching", "ok"})
+WATCHING = frozenset({"live"})
 """The states of a camera in which its picture is looked at."""
 
 
