@@ -397,6 +397,7 @@ def run(settings: EdgeSettings, config: Path) -> None:
         gate.start()
         stop.wait()
         log.info("ending")
+        gate.screen.close()  # open streams end, or the server would wait for them
         web.should_exit = True
         gate.close()
         server.join()

@@ -179,6 +179,7 @@ class Link:
 
     def _connect_always(self) -> None:
         back_off = _BACK_OFF_FIRST_S
+        reached = True
         while not self._closing.is_set():
             before = self.counters.connects
             client = self._fresh_client()
@@ -187,13 +188,15 @@ class Link:
                 self._client = client
                 client.loop_forever()
             except OSError as error:
-                log.warning(
+                log.log(
+                    logging.WARNING if reached else logging.DEBUG,  # once an outage
                     "link: broker %s:%d is not reached (%s); events wait in the outbox",
                     self._port.host, self._port.number, error.strerror or type(error).__name__,
                 )  # fmt: skip
+                reached = False
             self._lost()
             if self.counters.connects > before:
-                back_off = _BACK_OFF_FIRST_S
+                back_off, reached = _BACK_OFF_FIRST_S, True
             self._closing.wait(back_off * random.uniform(0.5, 1.0))  # noqa: S311  (jitter, not a secret)
             back_off = min(back_off * 2, _BACK_OFF_MOST_S)
 

@@ -198,8 +198,8 @@ class Outbox:
         """Keep `make(sequence, epoch)`; the future holds the sequence once it is on the disk.
 
         A `thinnable` one is left out near the cap (the future raises Thinned, its sequence joins `thinned`); nothing
-        else is ever refused. `settles` are the thinned ranges that this event tells of. `make` may be called again when a
-        commit fails, so it must give the same bytes for the same sequence.
+        else is ever refused. `settles` are the thinned ranges that this event tells of. `make` may be called again when
+        a commit fails, so it must give the same bytes for the same sequence.
         """
         done: Future[int] = Future()
         self._queue.put(_Put(make, urgency == "now", thinnable, settles, done))
