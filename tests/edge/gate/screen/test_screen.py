@@ -1,0 +1,251 @@
+"""The officer's page: its states by a clock of ours, its HTTP by a client, its look in a real browser."""
+
+import re
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import httpx
+import pytest
+import uvicorn
+
+from edge.gate.screen import Screen, Showing
+from edge.gate.screen.page import reason_lines
+from edge.gate.screen.showing import HEALTH_SECONDS, PASS_SECONDS, READING_SECONDS, ROWS, Panel, Tally
+from models.passes.outcome import Outcome
+from models.passes.reasons import REASONS
+from models.view.page import LANGS, catalogue
+from models.wire.events import CameraHealth
+
+AT = datetime(2021, 9, 21, 0, 41, 26, tzinfo=UTC)
+LIVE = CameraHealth(state="live", reason="frames", watch="checkpoint", mode="armed", since=AT, fps=14.6)
+STALLED = CameraHealth(state="stalled", reason="no frames", watch="checkpoint", mode="armed", since=AT)
+STOP = Showing(
+    scan="scan-1",
+    camera="gate-1",
+    lane="2",
+    outcome=Outcome.FAIL,
+    reasons=("f0",),
+    by="central",
+    holder="N. V. A. ···123",
+    kind="cccd",
+    at=AT,
+    crop=b"\xff\xd8crop",
+)
+
+
+@contextmanager
+def serving(screen: Screen) -> Iterator[str]:
+    server = uvicorn.Server(uvicorn.Config(screen.app, port=0, log_level="warning"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    try:
+        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    finally:
+        screen.close()
+        server.should_exit = True
+        thread.join(timeout=10)
+        assert not thread.is_alive()
+
+
+@contextmanager
+def visiting(screen: Screen) -> Iterator[httpx.Client]:
+    with serving(screen) as url, httpx.Client(base_url=url, trust_env=False, timeout=10) as client:
+        yield client
+
+
+def test_a_pass_leaves_by_itself_and_a_stop_stays() -> None:
+    passed = Panel(was_live=True).show(replace(STOP, outcome=Outcome.PASS), now=10.0)
+    assert passed.tick(10.0 + PASS_SECONDS - 0.1).face == "verdict"
+    assert passed.tick(10.0 + PASS_SECONDS).face == "ready"
+    assert Panel().show(STOP, now=10.0).tick(10_000.0).face == "verdict"
+
+
+def test_an_answer_gives_way_to_the_officer_and_to_the_next_answer_only() -> None:
+    panel = Panel(was_live=True).show(STOP, now=0.0)
+    assert panel.reading(1.0).face == "verdict"
+    assert panel.dismiss("another scan").face == "verdict"
+    assert panel.dismiss("scan-1").face == "ready"
+    newer = panel.show(replace(STOP, scan="scan-2"), now=1.0)
+    assert newer.showing is not None
+    assert newer.showing.scan == "scan-2"
+
+
+def test_a_code_that_is_never_read_stops_being_read() -> None:
+    panel = Panel(was_live=True).reading(5.0)
+    assert panel.face == "reading"
+    assert panel.reading(6.0).version == panel.version
+    assert panel.reading(6.0).tick(5.0 + READING_SECONDS).face == "reading"
+    assert panel.tick(5.0 + READING_SECONDS).face == "ready"
+
+
+def test_a_camera_is_starting_then_ready_then_lost_when_it_stalls_or_says_nothing() -> None:
+    opening = Panel().hear(CameraHealth(state="connecting", reason="", watch="checkpoint", mode="armed", since=AT), 0.0)
+    assert opening.face == "starting"
+    live = opening.hear(LIVE, 1.0)
+    assert live.face == "ready"
+    assert live.hear(LIVE, 2.0).version == live.version
+    assert live.hear(STALLED, 2.0).face == "lost"
+    assert live.tick(1.0 + HEALTH_SECONDS).face == "lost"
+    assert live.tick(1.0 + HEALTH_SECONDS).hear(LIVE, 7.0).face == "ready"
+    assert live.show(STOP, 2.0).hear(STALLED, 2.0).face == "verdict"
+
+
+def test_a_scan_is_counted_once_however_often_it_is_shown_or_answered() -> None:
+    tally = Tally().add(replace(STOP, outcome=Outcome.CHECK), "21/09")
+    tally = tally.add(STOP, "21/09").add(replace(STOP, repeat=1), "21/09")
+    assert tally.counts == (0, 1, 0)
+    assert [(row.outcome, row.repeat) for row in tally.rows] == [(Outcome.FAIL, 1)]
+
+
+def test_the_list_keeps_its_last_rows_and_a_new_day_begins_empty() -> None:
+    tally = Tally()
+    for number in range(ROWS + 3):
+        tally = tally.add(replace(STOP, scan=str(number)), "21/09")
+    assert len(tally.rows) == ROWS
+    assert tally.rows[0].scan == str(ROWS + 2)
+    assert tally.counts == (0, ROWS + 3, 0)
+    assert tally.add(replace(STOP, scan="new"), "22/09").counts == (0, 1, 0)
+
+
+@pytest.mark.parametrize("lang", LANGS)
+def test_every_reason_has_its_words_and_a_medical_one_only_its_number(lang: str) -> None:
+    for key, known in REASONS.items():
+        assert f"reason.{key}" in catalogue()[lang], key
+        lines = reason_lines(lang, ("unknown", key))
+        if known.medical:
+            assert len(lines) == 1
+            assert str(known.code) in lines[0]
+            assert key.upper() not in lines[0].upper()
+    assert reason_lines(lang, ("a reason of next year",)) == [catalogue()[lang]["reason.other"]]
+    assert reason_lines(lang, ()) == []
+
+
+class Hand:
+    """A clock moved by hand."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_the_page_shows_the_answer_with_its_scan_and_keeps_the_photo_only_so_long() -> None:
+    screen = Screen("phap-van", ["gate-1"], wall=lambda: AT)
+    screen.show(STOP)
+    with visiting(screen) as client:
+        html = client.get("/").text
+        assert 'data-scan="scan-1" data-outcome="FAIL" data-by="central"' in html
+        assert "DỪNG LẠI" in html
+        assert "07:41:26" in html
+        assert "f0" not in re.sub(r'data-(v|once|build)="[^"]*"|\?v=\w+', "", html).lower()
+        assert client.get("/crop/scan-1").content == b"\xff\xd8crop"
+        away = client.post("/dismiss/gate-1/scan-1", headers={"origin": "http://evil.test"})
+        assert away.status_code == 403
+        done = client.post("/dismiss/gate-1/scan-1", headers={"origin": str(client.base_url).rstrip("/")})
+        assert done.status_code == 204
+        assert client.get("/crop/scan-1").status_code == 404
+        html = client.get("/").text
+        assert "data-scan" not in html
+        assert "···123" not in html
+
+
+def test_a_pass_ends_by_the_clock_of_the_screen() -> None:
+    hand = Hand()
+    screen = Screen("phap-van", ["gate-1"], clock=hand)
+    screen.show(replace(STOP, outcome=Outcome.PASS, by="edge"))
+    with visiting(screen) as client:
+        assert 'data-by="edge"' in client.get("/").text
+        hand.now += PASS_SECONDS
+        screen.tick()
+        assert "data-scan" not in client.get("/").text
+
+
+def test_only_its_own_cameras_are_on_the_page() -> None:
+    screen = Screen("phap-van", ["gate-1"])
+    screen.still("gate-1", b"\xff\xd8still", AT)
+    screen.still("yard-1", b"\xff\xd8other", AT)
+    screen.show(replace(STOP, camera="yard-1"))
+    screen.health("yard-1", LIVE)
+    screen.reading("yard-1")
+    with visiting(screen) as client:
+        assert client.get("/still/gate-1.jpg").content == b"\xff\xd8still"
+        assert client.get("/still/yard-1.jpg").status_code == 404
+        assert client.get("/?camera=yard-1").status_code == 404
+        assert "data-scan" not in client.get("/").text
+
+
+def test_an_unknown_kind_or_reason_is_painted_all_the_same() -> None:
+    screen = Screen("phap-van", ["gate-1"])
+    screen.show(replace(STOP, kind="next", reasons=("next",), outcome=Outcome.CHECK, holder=None, lane=None, crop=None))
+    with visiting(screen) as client:
+        assert catalogue()["vi"]["reason.other"] in client.get("/").text
+
+
+CHROMIUM = shutil.which("chromium")
+CUT = """[...document.querySelectorAll('header *, main *')]
+  .filter(part => getComputedStyle(part).overflow === 'hidden')
+  .filter(part => part.scrollHeight > part.clientHeight + 1 || part.scrollWidth > part.clientWidth + 1)
+  .map(part => part.outerHTML)"""
+
+
+@pytest.mark.skipif(
+    CHROMIUM is None, reason="NO BROWSER: install chromium, else nobody has looked at the officer's page"
+)
+@pytest.mark.parametrize("lang", LANGS)
+def test_in_a_real_browser_answers_are_painted_sounded_and_fit(lang: str, tmp_path: Path) -> None:
+    from playwright.sync_api import sync_playwright
+
+    screen = Screen("Pháp Vân", ["gate-1"])
+    longest = max(
+        (key for key in REASONS if not REASONS[key].medical), key=lambda key: len(reason_lines(lang, [key])[0])
+    )
+    with serving(screen) as url, sync_playwright() as play:
+        browser = play.chromium.launch(
+            executable_path=CHROMIUM,
+            args=["--no-sandbox", "--disable-dev-shm-usage", "--autoplay-policy=no-user-gesture-required"],
+        )
+        page = browser.new_page(viewport={"width": 1366, "height": 768})
+        faults: list[str] = []
+        page.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.add_init_script(
+            "window.sounds = []; document.addEventListener('sound', (event) => window.sounds.push(event.detail))"
+        )
+        page.goto(f"{url}/lang/{lang}")
+        screen.health("gate-1", LIVE)
+        page.wait_for_selector("#panel[data-state=ready]")
+        for number, (outcome, reasons) in enumerate(
+            [(Outcome.PASS, ()), (Outcome.FAIL, ("f0",)), (Outcome.CHECK, (longest, longest, "unknown", "no_data"))]
+        ):
+            scan = f"scan-{number}"
+            screen.reading("gate-1")
+            screen.show(
+                replace(STOP, scan=scan, outcome=outcome, reasons=reasons, crop=None, at=AT + timedelta(number))
+            )
+            page.wait_for_selector(f'#panel[data-scan="{scan}"][data-outcome="{outcome}"]')
+            page.wait_for_selector(f'#recent li[data-key="{scan}"]')
+            assert page.inner_text("#panel h1") == catalogue()[lang][f"outcome.{outcome}"]
+            page.screenshot(path=tmp_path / f"{lang}-{outcome}.png")
+            for width, height in ((1024, 600), (1366, 768), (1920, 1080)):
+                page.set_viewport_size({"width": width, "height": height})
+                assert page.evaluate(CUT) == [], (outcome, width)
+        screen.show(replace(STOP, scan="scan-2", outcome=Outcome.CHECK, repeat=1))
+        page.wait_for_selector("#panel .count")
+        page.keyboard.press("Enter")
+        page.wait_for_selector("#panel[data-state=ready]")
+        screen.close()  # the line ends: the old page must say so and show no answer
+        page.wait_for_selector("body.down .banner", state="visible")
+        assert page.is_hidden("#panel")
+        sounds = [sound for sound in page.evaluate("window.sounds") if sound != "tick"]
+        assert sounds == ["pass", "fail", "check", "check"]
+        assert [fault for fault in faults if "net::" not in fault] == []
+        browser.close()
