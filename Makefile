@@ -9,8 +9,7 @@ setup:  ## install everything, check tools included
 	@scripts/setup
 
 demo:   ## the whole path on this machine; make demo ARGS="--seconds 60"
-	@scripts/setup demo
-	@scripts/demo $(ARGS)
+	@CUAO_STARTED_AT=$$(date +%s.%N) && export CUAO_STARTED_AT && scripts/setup demo && scripts/demo $(ARGS)
 
 test:   ## every test; make test ARGS="tests/models -x"
 	@scripts/test $(ARGS)
