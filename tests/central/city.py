@@ -72,11 +72,12 @@ class City:
             )
         )
 
-    def scan(self, number: str, name: str) -> bytes:
+    def scan(self, number: str, name: str, **facts: str) -> bytes:
         return self.event(
             PassScanned(
                 kind="cccd",
                 sealed=seal(Identity(ids=(("cccd", number),), name=name), self.keys.public),
+                facts=dict(facts),
                 local=Local(outcome=Outcome.CHECK, reasons=("no_registry",)),
             )
         )

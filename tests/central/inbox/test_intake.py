@@ -131,6 +131,14 @@ def test_the_registry_decides(city: City) -> None:
     assert outcomes == [Outcome.PASS, Outcome.FAIL, Outcome.CHECK, Outcome.CHECK]
 
 
+def test_what_is_wrong_with_the_code_itself_reaches_the_decision(city: City) -> None:
+    person = Row((("cccd", "001080000001"),), "Nguyễn Văn An", "1980-01-02", "male", "", (("declared_at", NOW),))
+    city.run(lambda engine: take_rows(engine, city.keys, {2: person}, "test", NOW))
+    ((_, verdict),) = city.take(join([city.scan("001080000001", "An", reasons="province century")])).verdicts
+    assert verdict.outcome is Outcome.CHECK
+    assert {"province", "century"} <= set(verdict.reasons)
+
+
 def test_an_old_scan_is_decided_but_gets_no_verdict(city: City) -> None:
     taken = city.take(join([city.scan("001080000001", "An")]), now=NOW + timedelta(seconds=3))
     assert (taken.new, taken.verdicts) == (1, ())
