@@ -1,7 +1,7 @@
 """The demo: three RTSP cameras, a broker, central with a registry, one edge box; everything real, on loopback.
 
-Run it by `scripts/demo`. It ends with Ctrl-C, or with `--seconds N`, which count from the first verdict; its last line is
-then JSON, and the exit status says whether everything that had to come came.
+Run it by `scripts/demo`. It ends with Ctrl-C, or with `--seconds N`, which count from the first verdict; then its last
+line is JSON, and the exit status says whether everything that had to come came.
 """
 
 import argparse
@@ -34,6 +34,7 @@ CACHE = ROOT / ".cache" / "demo"
 RUN = CACHE / "run"
 SITE, EDGE = "cp-014", "edge-01"
 GATE, YARD, STREET = "gate", "yard", "street"
+SCENES: dict[str, scene.Name] = {GATE: "checkpoint", YARD: "yard", STREET: "street"}
 HOLD_S = 4.0
 """Shorter than one loop of the gate's scene, so that everybody in it is a new scan each time round."""
 _SETTLE_S = 8.0
@@ -65,9 +66,13 @@ class Child:
     def last_words(self) -> str:
         return "\n".join(self._log.read_text(encoding="utf-8", errors="replace").splitlines()[-12:])
 
+    @property
+    def has_ended(self) -> bool:
+        return self._process.poll() is not None
+
     def check(self) -> None:
         """Raises Broken when it has ended."""
-        if self._process.poll() is not None:
+        if self.has_ended:
             raise Broken(f"{self.name} has ended ({self._process.returncode}):\n{self.last_words()}")
 
     def finish(self, timeout_s: float = 300.0) -> None:
@@ -76,7 +81,7 @@ class Child:
             raise Broken(f"{self.name} failed ({self._process.returncode}):\n{self.last_words()}")
 
     def stop(self, timeout_s: float = _SETTLE_S) -> None:
-        if self._process.poll() is None:
+        if not self.has_ended:
             self._process.terminate()
             try:
                 self._process.wait(timeout_s)
@@ -181,6 +186,7 @@ class Demo:
         self._others = RtspServer(port=free_port())
         self._others_up = False
         self._drawing: dict[str, Child] = {}
+        self._windows: list[scene.Window] = []
         self._mqtt = free_port()
         self._officer: Officer | None = None
         self.first_verdict_s: float | None = None
@@ -192,7 +198,7 @@ class Demo:
 
     def _draw(self, name: str) -> Child:
         """Render in a process of its own: the first loop is needed before the others."""
-        return self._child(f"draw-{name}", *python("-m", "scripts.city.scene", name, str(CACHE)))
+        return self._child(f"draw-{name}", *python("-m", "scripts.city.scene", str(CACHE), SCENES[name]))
 
     def start(self) -> None:
         shutil.rmtree(RUN, ignore_errors=True)
@@ -228,7 +234,9 @@ class Demo:
         ).stdout.strip()  # fmt: skip
         self._central = self._child("central", *python("-m", "central", "serve", str(config)))
         gate.finish()
-        self._gate.add(GATE, scene.clip(GATE, CACHE))
+        clip = scene.clip(SCENES[GATE], CACHE)
+        self._windows = scene.windows(clip)
+        self._gate.add(GATE, clip)
         self._gate.start()
         self._drawing = {name: self._draw(name) for name in (YARD, STREET)}
         central_url = RUN / "central" / "http.url"
@@ -255,13 +263,13 @@ class Demo:
             {
                 "id": YARD, "source": self._others.url(YARD), "watch": "quarantine",
                 "person_px": scene.YARD_PERSON_PX,
-                "zones": [{"id": "yard", "kind": "stay-inside", "polygon": scene.YARD_ZONE}],
+                "zones": [{"id": "yard", "kind": "stay-inside", "polygon": scene.YARD}],
             },
             {
                 "id": STREET, "source": self._others.url(STREET), "watch": "traffic",
                 "person_px": scene.STREET_PERSON_PX,
                 "zones": [
-                    {"id": "street", "kind": "count", "polygon": scene.STREET_ZONE},
+                    {"id": "street", "kind": "count", "polygon": scene.STREET},
                     {"id": "crossing", "kind": "count-line", "polygon": scene.STREET_LINE},
                 ],
             },
@@ -285,10 +293,10 @@ class Demo:
         """Once a second: starts what is ready, and says how it stands. Raises Broken."""
         for child in (self._broker, self._central, self._edge):
             child.check()
-        if not self._others_up and all(scene.is_drawn(name, CACHE) for name in self._drawing):
+        if not self._others_up and all(drawing.has_ended for drawing in self._drawing.values()):
             for name, drawing in self._drawing.items():
                 drawing.finish()
-                self._others.add(name, scene.clip(name, CACHE))
+                self._others.add(name, scene.clip(SCENES[name], CACHE))
             self._others.start()
             self._others_up = True
         if self.first_verdict_s is None and (answered := self._answered()):
@@ -307,7 +315,7 @@ class Demo:
     def figures(self) -> dict[str, Any]:
         answered = self._answered()
         counted = Counter(shown.outcome for shown in answered)
-        took_ms = latencies_ms(answered, list(self._gate.sent(GATE)), scene.windows(CACHE))
+        took_ms = latencies_ms(answered, list(self._gate.sent(GATE)), self._windows)
         return {
             "verdicts": {outcome: counted[outcome] for outcome in ("PASS", "FAIL", "CHECK")},
             "breaches": self._stored("type = 'zone.breached.v1'"),
