@@ -68,11 +68,14 @@ async def write_many(connection: AsyncConnection, statement: Any, rows: Sequence
         return
     dialect = connection.dialect
     compiled = statement.compile(dialect=dialect, column_keys=list(rows[0]))
-    columns = [
-        (name, statement.table.c[name].type.dialect_impl(dialect).bind_processor(dialect))
-        for name in compiled.positiontup
-    ]
-    values = [tuple(made(row[name]) if made else row[name] for name, made in columns) for row in rows]
+    columns = []
+    for name in compiled.positiontup:
+        cells = [row[name] for row in rows]
+        if made := statement.table.c[name].type.dialect_impl(dialect).bind_processor(dialect):
+            bound = {cell: made(cell) for cell in set(cells)}  # most are the same moment, thousands of times
+            cells = [bound[cell] for cell in cells]
+        columns.append(cells)
+    values = list(zip(*columns, strict=True))
     await connection.exec_driver_sql(str(compiled), values)
 
 

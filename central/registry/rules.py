@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import NamedTuple
 
 from models.passes import names
 from models.passes.facts import LOCAL, BadFact, Value, parse
@@ -19,10 +20,20 @@ _FACTS = {
     "doses": "doses",
 }
 _MAX_CELL = 200
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_OR_DAY = ", or since which day (YYYY-MM-DD)"
 
 
 class BadRow(ValueError):
     """A row that cannot be taken; the message says which cell and why, and repeats no number of a person."""
+
+
+class Told(NamedTuple):
+    """What a cell says of a resident: a name of the vocabulary, and since when, where the cell tells."""
+
+    kind: str
+    value: Value
+    since: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -33,8 +44,8 @@ class Row:
     birth: str
     sex: str
     ward: str
-    facts: tuple[tuple[str, Value], ...]
-    """Names of the vocabulary. An empty cell says nothing; a 0 supersedes what an earlier file said."""
+    facts: tuple[Told, ...]
+    """An empty cell says nothing; a 0 supersedes what an earlier file said."""
 
     @property
     def name_key(self) -> str:
@@ -62,31 +73,35 @@ def _date(year: int, month: int, day: int) -> str:
         raise BadRow(f"birth: no such day: {error}") from error
 
 
-def _facts(cells: dict[str, str]) -> tuple[tuple[str, Value], ...]:
-    found: list[tuple[str, Value]] = []
-    for column, kind in _FACTS.items():
-        cell = cells.get(column)
-        if not cell:
-            continue
-        try:
-            value = parse(kind, cell.casefold() if column in {"f0", "f1"} else _zoned(cell, column))
-        except BadFact as error:
-            raise BadRow(f"{column}: {error}") from error
-        if isinstance(value, datetime) and not 2000 <= value.year <= 2100:
-            raise BadRow(f"{column}: year out of 2000 to 2100")
-        found.append((kind, value))
-    return tuple(found)
+def _facts(cells: dict[str, str]) -> tuple[Told, ...]:
+    return tuple(_told(column, kind, cell) for column, kind in _FACTS.items() if (cell := cells.get(column)))
 
 
-def _zoned(cell: str, column: str) -> str:
-    """A time in full: without a zone it is the time in Viet Nam. What is no time is left for `parse` to refuse."""
-    if column != "declared_at":
-        return cell
+def _told(column: str, kind: str, cell: str) -> Told:
+    since: datetime | None = None
+    value: Value
+    try:
+        if column == "declared_at" and (moment := _moment(cell)):
+            value = moment
+        elif column in {"f0", "f1"}:
+            since = _moment(cell) if _DAY.fullmatch(cell) else None
+            value = True if since else parse(kind, cell.casefold())
+        else:
+            value = parse(kind, cell)
+    except BadFact as error:
+        raise BadRow(f"{column}: {error}{_OR_DAY if column in {'f0', 'f1'} else ''}") from error
+    if any(isinstance(moment, datetime) and not 2000 <= moment.year <= 2100 for moment in (value, since)):
+        raise BadRow(f"{column}: year out of 2000 to 2100")
+    return Told(kind, value, since)
+
+
+def _moment(cell: str) -> datetime | None:
+    """Without a zone it is the time in Viet Nam, without a time the day's beginning there."""
     try:
         moment = datetime.fromisoformat(cell)
     except ValueError:
-        return cell
-    return (moment if moment.tzinfo else moment.replace(tzinfo=LOCAL)).isoformat()
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=LOCAL)
 
 
 def read_row(cells: dict[str, str]) -> Row:

@@ -67,7 +67,11 @@ async def facts_of(connection: AsyncConnection, person: Resident, now: datetime)
         facts["home_ward"] = Fact(parse("home_ward", person.ward), _ALWAYS, None, now, "registry")
     rows = await connection.execute(
         select(fact)
-        .where(fact.c.resident == person.id, or_(fact.c.until.is_(None), fact.c.until > now))
+        .where(
+            fact.c.resident == person.id,
+            or_(fact.c["from"].is_(None), fact.c["from"] <= now),
+            or_(fact.c.until.is_(None), fact.c.until > now),
+        )
         .order_by(fact.c.id)
     )
     for row in rows.mappings():
@@ -114,7 +118,7 @@ async def take_rows(engine: AsyncEngine, keys: Keys, rows: Mapping[int, Row], so
         }
         residents: list[dict[str, Any]] = []
         identities: list[dict[str, Any]] = []
-        wanted: dict[tuple[bytes, str], str] = {}
+        wanted: dict[tuple[bytes, str], tuple[str, datetime | None]] = {}
         known: list[bytes] = []
         new = 0
         for line, mine in named.items():
@@ -144,8 +148,8 @@ async def take_rows(engine: AsyncEngine, keys: Keys, rows: Mapping[int, Row], so
                     "imported_at": now,
                 }
             )
-            for name, told in row.facts:
-                wanted[owner, name] = msgspec.json.encode(to_json(told)).decode()
+            for told in row.facts:
+                wanted[owner, told.kind] = (msgspec.json.encode(to_json(told.value)).decode(), told.since)
         if residents:
             upsert = db.insert(connection, resident)
             changing = {name: upsert.excluded[name] for name in residents[0] if name != "id"}
@@ -159,7 +163,7 @@ async def take_rows(engine: AsyncEngine, keys: Keys, rows: Mapping[int, Row], so
 
 async def _append_facts(
     connection: AsyncConnection,
-    wanted: Mapping[tuple[bytes, str], str],
+    wanted: Mapping[tuple[bytes, str], tuple[str, datetime | None]],
     known: Sequence[bytes],
     source: str,
     now: datetime,
@@ -167,24 +171,29 @@ async def _append_facts(
     """Append those that say something new; how many. Only of the residents in `known` anything was said before."""
     rows = await _in_chunks(
         connection,
-        select(fact.c.id, fact.c.resident, fact.c.kind, fact.c.value).order_by(fact.c.id),
+        select(fact.c.id, fact.c.resident, fact.c.kind, fact.c.value, fact.c["from"].label("since")).order_by(
+            fact.c.id
+        ),
         fact.c.resident,
         known,
     )
-    current = {(row.resident, row.kind): (row.id, row.value) for row in rows}
-    appended = [
-        {
-            "resident": person,
-            "kind": kind,
-            "value": value,
-            "from": now,
-            "until": None,
-            "source": source,
-            "recorded_at": now,
-            "supersedes": current[person, kind][0] if (person, kind) in current else None,
-        }
-        for (person, kind), value in wanted.items()
-        if current.get((person, kind), (None, None))[1] != value
-    ]
+    current = {(row.resident, row.kind): row for row in rows}
+    appended = []
+    for (person, kind), (value, since) in wanted.items():
+        before = current.get((person, kind))
+        if before and before.value == value and since in {None, before.since}:
+            continue
+        appended.append(
+            {
+                "resident": person,
+                "kind": kind,
+                "value": value,
+                "from": since or now,
+                "until": None,
+                "source": source,
+                "recorded_at": now,
+                "supersedes": before.id if before else None,
+            }
+        )
     await db.write_many(connection, fact.insert(), appended)
     return len(appended)

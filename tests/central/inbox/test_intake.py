@@ -14,7 +14,7 @@ from central.alerts.tables import alert
 from central.crowd.tables import street_level
 from central.inbox.tables import dead_letter, event
 from central.quarantine.tables import incident
-from central.registry.rules import Row
+from central.registry.rules import Row, Told
 from central.registry.service import take_rows
 from models.passes.outcome import Outcome
 from models.wire.events import Counts, CrowdLevel, ZoneBreached, join
@@ -112,12 +112,12 @@ def test_a_late_breach_is_kept_but_does_not_ring(city: City) -> None:
 def test_the_registry_decides(city: City) -> None:
     declared = NOW - timedelta(hours=1)
 
-    def person(number: str, *facts: tuple[str, Any]) -> Row:
+    def person(number: str, *facts: Told) -> Row:
         return Row((("cccd", number),), "Nguyễn Văn An", "1980-01-02", "male", "Ba Đình", facts)
 
     people = {
-        2: person("001080000001", ("declared_at", declared)),
-        3: person("001080000002", ("declared_at", declared), ("status_f0", True)),
+        2: person("001080000001", Told("declared_at", declared)),
+        3: person("001080000002", Told("declared_at", declared), Told("status_f0", True)),
     }
     city.run(lambda engine: take_rows(engine, city.keys, people, "test", NOW - timedelta(minutes=1)))
     scans = [
@@ -132,7 +132,7 @@ def test_the_registry_decides(city: City) -> None:
 
 
 def test_what_is_wrong_with_the_code_itself_reaches_the_decision(city: City) -> None:
-    person = Row((("cccd", "001080000001"),), "Nguyễn Văn An", "1980-01-02", "male", "", (("declared_at", NOW),))
+    person = Row((("cccd", "001080000001"),), "Nguyễn Văn An", "1980-01-02", "male", "", (Told("declared_at", NOW),))
     city.run(lambda engine: take_rows(engine, city.keys, {2: person}, "test", NOW))
     ((_, verdict),) = city.take(join([city.scan("001080000001", "An", reasons="province century")])).verdicts
     assert verdict.outcome is Outcome.CHECK
