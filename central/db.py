@@ -10,7 +10,19 @@ from typing import Any
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection, DateTime, Dialect, MetaData, Table, event, text
+from sqlalchemy import (
+    Connection,
+    DateTime,
+    Dialect,
+    LargeBinary,
+    MetaData,
+    Table,
+    any_,
+    bindparam,
+    event,
+    literal_column,
+    text,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -29,6 +41,9 @@ metadata = MetaData(
         "pk": "pk_%(table_name)s",
     }
 )
+
+_CHUNK = 10_000
+"""Values in one query: SQLite takes a statement of a million bytes."""
 
 Insert = postgresql.Insert | sqlite.Insert
 
@@ -62,6 +77,21 @@ async def insert_new(connection: AsyncConnection, table: Table, key: str, rows: 
     return set((await connection.execute(statement, list(rows))).scalars())
 
 
+async def rows_with(connection: AsyncConnection, query: Any, column: Any, values: Sequence[bytes]) -> list[Any]:
+    """The query's rows whose column is one of the values, however many; far cheaper than a parameter for each."""
+    found: list[Any] = []
+    for start in range(0, len(values), _CHUNK):
+        chunk = values[start : start + _CHUNK]
+        if connection.dialect.name == "postgresql":
+            match: Any = column == any_(bindparam(None, chunk, type_=postgresql.ARRAY(LargeBinary)))
+        else:
+            listed = ",".join([f"x'{value.hex()}'" for value in chunk])
+            match = literal_column(f"{column} IN ({listed})")
+        # each statement is another: remembered, they would only fill the memory
+        found += (await connection.execute(query.where(match), execution_options={"compiled_cache": None})).all()
+    return found
+
+
 async def write_many(connection: AsyncConnection, statement: Any, rows: Sequence[dict[str, Any]]) -> None:
     """One prepared INSERT for many rows that all have the same columns; three times as fast as `execute` on SQLite."""
     if not rows:
@@ -92,7 +122,13 @@ def connect(url: str) -> AsyncEngine:
     def prepare(dbapi: Any, _record: object) -> None:
         dbapi.isolation_level = None  # SQLAlchemy begins; the driver's own implicit BEGIN would come too late
         cursor = dbapi.cursor()
-        for pragma in ("busy_timeout=5000", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        for pragma in (
+            "busy_timeout=5000",
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            "foreign_keys=ON",
+            "cache_size=-65536",
+        ):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 

@@ -1,6 +1,7 @@
 """`import-residents FILE`: a CSV into the registry, in batches, with a bar; rejected rows are kept beside it."""
 
 import csv
+import gc
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from tqdm import tqdm
 from central.keys import Keys
 from central.registry import rules, service
 
-_BATCH = 10_000
+_BATCH = 20_000
 
 
 class BadFile(ValueError):
@@ -93,6 +94,9 @@ async def load(engine: AsyncEngine, keys: Keys, path: Path, now: datetime, *, qu
         lines = _lines(file, path)
         columns = _columns(next(lines, (1, [""]))[1], path)
         rejects = _Rejects(path.with_name(f"{path.name}.rejected.csv"), columns)
+        # A batch is a million objects and no cycle: searching them for garbage would take a third of the time.
+        collecting = gc.isenabled()
+        gc.disable()
         try:
             rows: dict[int, rules.Row] = {}
             raw: dict[int, list[str]] = {}
@@ -125,5 +129,7 @@ async def load(engine: AsyncEngine, keys: Keys, path: Path, now: datetime, *, qu
                     await flush()
             await flush()
         finally:
+            if collecting:
+                gc.enable()
             rejects.close()
     return report

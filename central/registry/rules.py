@@ -1,7 +1,6 @@
 """How a row of the residents' file is read. Pure."""
 
 import re
-from dataclasses import dataclass
 from datetime import date, datetime
 from typing import NamedTuple
 
@@ -36,8 +35,9 @@ class Told(NamedTuple):
     since: datetime | None = None
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(NamedTuple):
+    """A line that can be taken."""
+
     ids: tuple[tuple[str, str], ...]
     """(kind, value), the national number first."""
     name: str
@@ -81,8 +81,8 @@ def _told(column: str, kind: str, cell: str) -> Told:
     since: datetime | None = None
     value: Value
     try:
-        if column == "declared_at" and (moment := _moment(cell)):
-            value = moment
+        if column == "declared_at" and (told := _moment(cell)):
+            value = told
         elif column in {"f0", "f1"}:
             since = _moment(cell) if _DAY.fullmatch(cell) else None
             value = True if since else parse(kind, cell.casefold())
@@ -90,7 +90,8 @@ def _told(column: str, kind: str, cell: str) -> Told:
             value = parse(kind, cell)
     except BadFact as error:
         raise BadRow(f"{column}: {error}{_OR_DAY if column in {'f0', 'f1'} else ''}") from error
-    if any(isinstance(moment, datetime) and not 2000 <= moment.year <= 2100 for moment in (value, since)):
+    moment = since or value
+    if isinstance(moment, datetime) and not 2000 <= moment.year <= 2100:
         raise BadRow(f"{column}: year out of 2000 to 2100")
     return Told(kind, value, since)
 
@@ -106,11 +107,10 @@ def _moment(cell: str) -> datetime | None:
 
 def read_row(cells: dict[str, str]) -> Row:
     """Raises BadRow."""
-    for column, cell in cells.items():
-        if len(cell) > _MAX_CELL:
-            raise BadRow(f"{column}: longer than {_MAX_CELL} characters")
-        if "\0" in cell:
-            raise BadRow(f"{column}: holds a NUL character")
+    if max(map(len, cells.values())) > _MAX_CELL:
+        raise BadRow(f"{max(cells, key=lambda column: len(cells[column]))}: longer than {_MAX_CELL} characters")
+    if "\0" in "".join(cells.values()):
+        raise BadRow("holds a NUL character")
     number = cells["number"]
     kind = _NUMBER_KINDS.get(len(number))
     if kind is None or not (number.isascii() and number.isdigit()):

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -16,8 +17,6 @@ from central.registry.tables import fact, identity, resident
 from models.passes.facts import Fact, parse, to_json
 
 _ALWAYS = datetime(1900, 1, 1, tzinfo=UTC)
-_CHUNK = 5000
-"""Keys in one query: SQLite and PostgreSQL take 32,766 values at most."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,13 +88,6 @@ async def facts_of(connection: AsyncConnection, person: Resident, now: datetime)
     return facts
 
 
-async def _in_chunks(connection: AsyncConnection, query: Any, column: Any, values: Sequence[bytes]) -> list[Any]:
-    found: list[Any] = []
-    for start in range(0, len(values), _CHUNK):
-        found += (await connection.execute(query.where(column.in_(values[start : start + _CHUNK])))).all()
-    return found
-
-
 async def take_rows(engine: AsyncEngine, keys: Keys, rows: Mapping[int, Row], source: str, now: datetime) -> Imported:
     """Bring rows (line number -> row) in, in one transaction. Doing it again changes nothing.
 
@@ -107,7 +99,7 @@ async def take_rows(engine: AsyncEngine, keys: Keys, rows: Mapping[int, Row], so
         every = list({key for mine in named.values() for key in mine})
         owners = {
             row.key: (row.resident, row.imported_at)
-            for row in await _in_chunks(
+            for row in await db.rows_with(
                 connection,
                 select(identity.c.key, identity.c.resident, resident.c.imported_at).join(
                     resident, resident.c.id == identity.c.resident
@@ -151,6 +143,9 @@ async def take_rows(engine: AsyncEngine, keys: Keys, rows: Mapping[int, Row], so
             for told in row.facts:
                 wanted[owner, told.kind] = (msgspec.json.encode(to_json(told.value)).decode(), told.since)
         if residents:
+            # in the order of the index: its pages are written one after the other
+            residents.sort(key=itemgetter("id"))
+            identities.sort(key=itemgetter("key"))
             upsert = db.insert(connection, resident)
             changing = {name: upsert.excluded[name] for name in residents[0] if name != "id"}
             await db.write_many(
@@ -169,7 +164,7 @@ async def _append_facts(
     now: datetime,
 ) -> int:
     """Append those that say something new; how many. Only of the residents in `known` anything was said before."""
-    rows = await _in_chunks(
+    rows = await db.rows_with(
         connection,
         select(fact.c.id, fact.c.resident, fact.c.kind, fact.c.value, fact.c["from"].label("since")).order_by(
             fact.c.id
