@@ -31,7 +31,8 @@ from scripts.city.rtsp import RtspServer
 
 ROOT = Path(__file__).resolve().parents[2]
 CACHE = ROOT / ".cache" / "demo"
-RUN = CACHE / "run"
+RUN = CACHE / f"run-{os.getpid()}"
+"""Its own, so that two demos do not meet; it stays when something went wrong."""
 SITE, EDGE = "cp-014", "edge-01"
 GATE, YARD, STREET = "gate", "yard", "street"
 SCENES: dict[str, scene.Name] = {GATE: "checkpoint", YARD: "yard", STREET: "street"}
@@ -201,7 +202,9 @@ class Demo:
         return self._child(f"draw-{name}", *python("-m", "scripts.city.scene", str(CACHE), SCENES[name]))
 
     def start(self) -> None:
-        shutil.rmtree(RUN, ignore_errors=True)
+        for old in CACHE.glob("run-*"):
+            if not Path(f"/proc/{old.name.removeprefix('run-')}").exists():
+                shutil.rmtree(old, ignore_errors=True)
         RUN.mkdir(parents=True)
         say("drawing the gate's scene, filling the registry …")
         gate = self._draw(GATE)
@@ -403,7 +406,7 @@ def main() -> int:
                 say(line)
             if wanted.seconds is not None:
                 if demo.first_verdict_s is None and time.monotonic() - begun > 120:
-                    raise Broken("no verdict after 120 s; look at the logs in .cache/demo/run")  # noqa: TRY301  (one way out)
+                    raise Broken("no verdict after 120 s; look at the logs in .cache/demo/run-*")  # noqa: TRY301  (one way out)
                 if demo.first_verdict_s is not None and (
                     time.time() - demo.started_at - demo.first_verdict_s >= wanted.seconds
                 ):
