@@ -58,7 +58,8 @@ def _street() -> np.ndarray[Any, np.dtype[np.uint8]]:
     cv2.line(picture, (90, 480), (250, 150), (205, 205, 205), 4)
     cv2.line(picture, (560, 480), (400, 150), (205, 205, 205), 4)
     shade = np.random.default_rng(3).integers(0, 10, picture.shape, np.uint8)
-    return np.add(picture, shade, dtype=np.uint8)
+    uneven: np.ndarray[Any, np.dtype[np.uint8]] = picture + shade
+    return uneven
 
 
 def render(path: Path, texts: Sequence[str]) -> Path:
