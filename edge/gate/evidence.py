@@ -1,7 +1,7 @@
 """Pictures that prove a breach, on disk until central has them. Content-addressed: a name is the SHA-256 of its bytes.
 
-A breach's picture and its manifest are on the disk before the event that names them, and leave after central's 200
-or 201.
+A breach's picture and its manifest are on the disk before the event that names them, and leave after central's
+yes.
 """
 
 import hashlib
@@ -156,7 +156,7 @@ class Evidence:
             parts.append((path.stem, path.read_bytes()))
         for name, content in parts:
             answer = self._client.put(f"/evidence/{name}", content=content)
-            if answer.status_code not in {200, 201}:
+            if not answer.is_success:
                 self.refused += 1
                 log.warning("evidence: central answered %d; trying again later", answer.status_code)
                 return False

@@ -189,6 +189,8 @@ class Demo:
         self._drawing: dict[str, Child] = {}
         self._windows: list[scene.Window] = []
         self._mqtt = free_port()
+        self._http = free_port()
+        self.central = f"http://127.0.0.1:{self._http}/"
         self._officer: Officer | None = None
         self.first_verdict_s: float | None = None
 
@@ -197,9 +199,10 @@ class Demo:
         self._children.append(child)
         return child
 
-    def _draw(self, name: str) -> Child:
-        """Render in a process of its own: the first loop is needed before the others."""
-        return self._child(f"draw-{name}", *python("-m", "scripts.city.scene", str(CACHE), SCENES[name]))
+    def _draw(self, name: str, *, nice: int = 0) -> Child:
+        """Render in a process of its own: the first loop is needed before the others, which wait for idle time."""
+        words = python("-m", "scripts.city.scene", str(CACHE), SCENES[name])
+        return self._child(f"draw-{name}", "nice", "-n", str(nice), *words)
 
     def start(self) -> None:
         for old in CACHE.glob("run-*"):
@@ -223,35 +226,31 @@ class Demo:
             f"database: sqlite+aiosqlite:///{RUN}/central/central.db\n"
             f"broker: mqtt://127.0.0.1:{self._mqtt}\n"
             f"data: {RUN}/central\n"
-            "port: 0\n",
+            f"port: {self._http}\n",
             encoding="utf-8",
         )
+        keys = self._child("keys", *python("-m", "central", "keys", "--config", str(config)))
         residents = RUN / "residents.csv"
         people.write(residents, datetime.now(UTC))
+        keys.finish()
         self._child(
             "import", *python("-m", "central", "import-residents", str(residents), "--config", str(config))
         ).finish()
-        seal_key = subprocess.run(
-            python("-m", "central", "keys", "--config", str(config)),
-            cwd=ROOT, check=True, capture_output=True, text=True,
-        ).stdout.strip()  # fmt: skip
         self._central = self._child("central", *python("-m", "central", "serve", str(config)))
+        box = RUN / "edge.yaml"
+        box.write_text(self._box(seal_key=keys.last_words().splitlines()[-1]), encoding="utf-8")
+        self._edge = self._child("edge", *python("-m", "edge", "run", str(box)))
         gate.finish()
         clip = scene.clip(SCENES[GATE], CACHE)
         self._windows = scene.windows(clip)
         self._gate.add(GATE, clip)
-        self._gate.start()
-        self._drawing = {name: self._draw(name) for name in (YARD, STREET)}
-        central_url = RUN / "central" / "http.url"
-        until("central", lambda: written(central_url), self._central)
-        self.central = central_url.read_text(encoding="utf-8").strip().rstrip("/") + "/"
         until("central", lambda: answers(self.central + "health/ready"), self._central)
-        box = RUN / "edge.yaml"
-        box.write_text(self._box(seal_key), encoding="utf-8")
-        self._edge = self._child("edge", *python("-m", "edge", "run", str(box)))
         screen_url = RUN / "edge" / "screen.url"
         until("the edge box", lambda: written(screen_url), self._edge)
         self.screen = screen_url.read_text(encoding="utf-8").strip().rstrip("/") + "/"
+        # The first code comes when there is somebody to answer it.
+        self._gate.start()
+        self._drawing = {name: self._draw(name, nice=15) for name in (YARD, STREET)}
         self._officer = Officer(self.screen)
         self._officer.watch()
         say(f"officer      {self.screen}")
@@ -393,6 +392,10 @@ def main() -> int:
         "--watch", choices=("checkpoint", "quarantine", "traffic"), default="quarantine", help="what to look for in it"
     )
     wanted = parser.parse_args()
+    if wanted.source and "://" not in wanted.source:
+        wanted.source = str(Path(os.environ.get("CUAO_CALLED_FROM", ".")) / wanted.source)
+        if not Path(wanted.source).exists():
+            parser.error(f"--source: {wanted.source} does not exist; give a file or an rtsp:// address")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     demo = Demo(float(os.environ.get("CUAO_STARTED_AT") or time.time()), wanted.source, wanted.watch)
     try:
@@ -421,6 +424,7 @@ def main() -> int:
         print(fault, file=sys.stderr)
         return 1
     finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # an impatient second Ctrl-C would leave processes behind
         demo.close()
     say(json.dumps(figures))
     return 0 if is_whole(figures) else 1

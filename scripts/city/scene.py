@@ -153,7 +153,7 @@ def _held(colour: Picture, alpha: Picture, code: tuple[int, int, int]) -> _Held:
     mask = cv2.copyMakeBorder(alpha, 0, pad, pad, pad, cv2.BORDER_CONSTANT)
     skin, rim = drawing.SKIN, drawing.tint(drawing.SKIN, 0.78)
     low = height - 60
-    thumb = ((pad - 26, height + 40), (pad - 10, low - 40), (pad + 14, low - 84))
+    thumb = ((pad + 36, height + 26), (pad - 22, low - 8), (pad - 8, low - 60), (pad + 14, low - 96))
     for a, b in pairwise(thumb):
         for colour_, thick in ((rim, 50), (skin, 42)):
             cv2.line(out, a, b, colour_, thick, cv2.LINE_AA)
@@ -482,7 +482,8 @@ class Yard:
             (Look((80, 150, 214), (64, 62, 66), tall_m=1.72), _Path(_round(-0.4, 17.0, 2.0, 1.1), seconds), 0.45),
             (Look((120, 174, 96), (58, 58, 70), tall_m=1.58), _Path(_round(-4.4, 18.6, 1.6, 0.9)[::-1], seconds), 0.7),
             (Look((176, 110, 150), (70, 64, 60), tall_m=1.64), _Path(_round(0.9, 12.9, 1.1, 0.7)[::-1], seconds), 0.3),
-            (suit, _Path([(-9, 25.6), (0, 26.0), (9, 25.6), (0, 25.2)], 2 * seconds / 2), 0.0),
+            # Never behind somebody who must stay: whoever goes by motion alone takes two such bodies for one.
+            (suit, _Path([(-8.8, 12.8), (-8.6, 15.4), (-9.4, 18.2), (-9.4, 15.0)], seconds), 0.0),
         ]
 
     def draw(self, number: int) -> Picture:
