@@ -93,7 +93,7 @@ class CheckpointWatch:
         sightings: list[Sighting] = []
         self._forget(frame.stream_s)
         for code in codes:
-            sightings += self._show(frame, code)
+            sightings += self._show(frame, code, [*(one.corners for one in codes), *located])
         new = any(isinstance(sighting, Scanned) and not sighting.repeat for sighting in sightings)
         if new or (located and not codes and frame.stream_s - self._announced_s >= self.FLASH_S):
             self._announced_s = frame.stream_s
@@ -130,7 +130,7 @@ class CheckpointWatch:
                 return lane.id
         return None
 
-    def _show(self, frame: Frame, code: Code) -> list[Sighting]:
+    def _show(self, frame: Frame, code: Code, in_view: list[Corners]) -> list[Sighting]:
         key = hmac.digest(self._key, code.payload, "sha256")[:16]
         known = self._shown.get(key)
         if known:
@@ -151,7 +151,7 @@ class CheckpointWatch:
                 payload_key=key,
                 repeat=known.repeat,
                 px_per_module=code.px_per_module,
-                crop=None if known.repeat else self._crop(frame, code),
+                crop=None if known.repeat else self._crop(frame, code, in_view),
             )
         ]
 
@@ -160,11 +160,11 @@ class CheckpointWatch:
         for key in gone + list(self._shown)[: max(len(self._shown) - len(gone) - self.MOST_KNOWN, 0)]:
             self._shown.pop(key, None)
 
-    def _crop(self, frame: Frame, code: Code) -> bytes:
-        """The person around the code, small enough for the officer's screen."""
+    def _crop(self, frame: Frame, code: Code, in_view: list[Corners]) -> bytes:
+        """The person around the code, small enough for the officer's screen, no code in it legible."""
         height, width = frame.y.shape
         x, y, w, h = clip_region(_around(code.corners, 4.0), height, width)
-        return jpeg(frame.bgr()[y : y + h, x : x + w], most_px=self.CROP_PX)
+        return jpeg(_veiled(frame.bgr(), in_view)[y : y + h, x : x + w], most_px=self.CROP_PX)
 
 
 def jpeg(bgr: NDArray[np.uint8], *, most_px: int, quality: int = 85) -> bytes:
@@ -172,6 +172,17 @@ def jpeg(bgr: NDArray[np.uint8], *, most_px: int, quality: int = 85) -> bytes:
     shrink = most_px / max(bgr.shape[:2])
     picture = cv2.resize(bgr, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA) if shrink < 1.0 else bgr
     return bytes(cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])[1])
+
+
+def _veiled(bgr: NDArray[np.uint8], in_view: list[Corners]) -> NDArray[np.uint8]:
+    """A copy in which codes are coarse squares: anybody with a phone could read them off the screen."""
+    picture = bgr.copy()
+    for corners in in_view:
+        x, y, w, h = clip_region(_around(corners, 1.1), *picture.shape[:2])
+        if w and h:
+            veil = cv2.resize(picture[y : y + h, x : x + w], (8, 8), interpolation=cv2.INTER_AREA)
+            picture[y : y + h, x : x + w] = cv2.resize(veil, (w, h), interpolation=cv2.INTER_NEAREST)
+    return picture
 
 
 def _around(corners: Corners, times: float) -> Region:

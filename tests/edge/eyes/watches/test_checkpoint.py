@@ -14,6 +14,7 @@ from edge.eyes.frame import Frame
 from edge.eyes.watches import Watch, build
 from edge.settings import Camera, Zone
 from edge.sighting import Reading, Scanned, Sighting
+from models.vision.qr import QrReader
 
 KEY = b"boot"
 AN = "012345678901|NGUYEN VAN AN|1990-05-17|0|123456789012345678|1"
@@ -82,6 +83,7 @@ def test_the_crop_is_a_small_picture_of_the_person() -> None:
     crop = cv2.imdecode(np.frombuffer(scanned.crop, np.uint8), cv2.IMREAD_COLOR)
     assert crop is not None
     assert 200 <= max(crop.shape) <= 640
+    assert not QrReader(thorough=True).read(cv2.cvtColor(crop, cv2.COLOR_BGR2GRAY)), "nobody reads it off the screen"
 
 
 def test_a_pass_held_up_is_one_scan_and_repeats_at_most_once_a_second() -> None:
