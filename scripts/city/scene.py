@@ -460,7 +460,11 @@ YARD_PERSON_PX = (60, 150)
 
 
 class Yard:
-    """People in isolation take the air inside a painted line; once a loop one goes over it and comes back elsewhere."""
+    """People in isolation take the air inside a painted line; once a loop one goes over it and comes back elsewhere.
+
+    Their clothes are clearly darker or brighter than the ground: a background model takes what is a little darker for
+    a shadow.
+    """
 
     def __init__(self) -> None:
         self._back = self._draw_back(np.random.default_rng(7))
@@ -477,11 +481,11 @@ class Yard:
         ]
         suit = Look((226, 186, 132), (226, 186, 132), suit=True)
         self._walkers: list[tuple[Look, _Path, float]] = [
-            (Look((60, 66, 196), (60, 56, 54), tall_m=1.70), _Path(escape, seconds), 0.0),
+            (Look((36, 30, 158), (60, 56, 54), tall_m=1.70), _Path(escape, seconds), 0.0),
             (Look((200, 200, 206), (96, 70, 58), tall_m=1.60), _Path(_round(-2.6, 13.4, 1.7, 0.9), seconds), 0.1),
-            (Look((80, 150, 214), (64, 62, 66), tall_m=1.72), _Path(_round(-0.4, 17.0, 2.0, 1.1), seconds), 0.45),
-            (Look((120, 174, 96), (58, 58, 70), tall_m=1.58), _Path(_round(-4.4, 18.6, 1.6, 0.9)[::-1], seconds), 0.7),
-            (Look((176, 110, 150), (70, 64, 60), tall_m=1.64), _Path(_round(0.9, 12.9, 1.1, 0.7)[::-1], seconds), 0.3),
+            (Look((120, 60, 40), (64, 62, 66), tall_m=1.72), _Path(_round(-0.4, 17.0, 2.0, 1.1), seconds), 0.45),
+            (Look((50, 84, 40), (58, 58, 70), tall_m=1.58), _Path(_round(-4.4, 18.6, 1.6, 0.9)[::-1], seconds), 0.7),
+            (Look((116, 50, 96), (70, 64, 60), tall_m=1.64), _Path(_round(0.9, 12.9, 1.1, 0.7)[::-1], seconds), 0.3),
             # Never behind somebody who must stay: whoever goes by motion alone takes two such bodies for one.
             (suit, _Path([(-8.8, 12.8), (-8.6, 15.4), (-9.4, 18.2), (-9.4, 15.0)], seconds), 0.0),
         ]
