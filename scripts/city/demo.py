@@ -183,9 +183,8 @@ class Demo:
         self._source = source
         self._watch = watch
         self._children: list[Child] = []
-        self._gate = RtspServer(port=free_port())
-        self._others = RtspServer(port=free_port())
-        self._others_up = False
+        # A server for each: a camera whose loop is not drawn yet refuses, which is tried again sooner than "not found".
+        self._servers = {name: RtspServer(port=free_port()) for name in SCENES}
         self._drawing: dict[str, Child] = {}
         self._windows: list[scene.Window] = []
         self._mqtt = free_port()
@@ -241,15 +240,13 @@ class Demo:
         box.write_text(self._box(seal_key=keys.last_words().splitlines()[-1]), encoding="utf-8")
         self._edge = self._child("edge", *python("-m", "edge", "run", str(box)))
         gate.finish()
-        clip = scene.clip(SCENES[GATE], CACHE)
-        self._windows = scene.windows(clip)
-        self._gate.add(GATE, clip)
+        self._windows = scene.windows(scene.clip(SCENES[GATE], CACHE))
         until("central", lambda: answers(self.central + "health/ready"), self._central)
         screen_url = RUN / "edge" / "screen.url"
         until("the edge box", lambda: written(screen_url), self._edge)
         self.screen = screen_url.read_text(encoding="utf-8").strip().rstrip("/") + "/"
         # The first code comes when there is somebody to answer it.
-        self._gate.start()
+        self._show(GATE)
         self._drawing = {name: self._draw(name, nice=15) for name in (YARD, STREET)}
         self._officer = Officer(self.screen)
         self._officer.watch()
@@ -258,17 +255,21 @@ class Demo:
         say(f"traffic desk {self.central}traffic")
         say(f"all          {self.central}")
 
+    def _show(self, name: str) -> None:
+        self._servers[name].add(name, scene.clip(SCENES[name], CACHE))
+        self._servers[name].start()
+
     def _box(self, seal_key: str) -> str:
         """The edge's configuration. JSON is YAML."""
         cameras: list[dict[str, Any]] = [
-            {"id": GATE, "source": self._gate.url(GATE), "watch": "checkpoint", "hold_seconds": HOLD_S},
+            {"id": GATE, "source": self._servers[GATE].url(GATE), "watch": "checkpoint", "hold_seconds": HOLD_S},
             {
-                "id": YARD, "source": self._others.url(YARD), "watch": "quarantine",
+                "id": YARD, "source": self._servers[YARD].url(YARD), "watch": "quarantine",
                 "person_px": scene.YARD_PERSON_PX,
                 "zones": [{"id": "yard", "kind": "stay-inside", "polygon": scene.YARD}],
             },
             {
-                "id": STREET, "source": self._others.url(STREET), "watch": "traffic",
+                "id": STREET, "source": self._servers[STREET].url(STREET), "watch": "traffic",
                 "person_px": scene.STREET_PERSON_PX,
                 "zones": [
                     {"id": "street", "kind": "count", "polygon": scene.STREET},
@@ -295,12 +296,9 @@ class Demo:
         """Once a second: starts what is ready, and says how it stands. Raises Broken."""
         for child in (self._broker, self._central, self._edge):
             child.check()
-        if not self._others_up and all(drawing.has_ended for drawing in self._drawing.values()):
-            for name, drawing in self._drawing.items():
-                drawing.finish()
-                self._others.add(name, scene.clip(SCENES[name], CACHE))
-            self._others.start()
-            self._others_up = True
+        for name in [name for name, drawing in self._drawing.items() if drawing.has_ended]:
+            self._drawing.pop(name).finish()
+            self._show(name)
         if self.first_verdict_s is None and (answered := self._answered()):
             self.first_verdict_s = answered[0].at_s - time.monotonic() + time.time() - self.started_at
         figures = self.figures()
@@ -317,7 +315,7 @@ class Demo:
     def figures(self) -> dict[str, Any]:
         answered = self._answered()
         counted = Counter(shown.outcome for shown in answered)
-        took_ms = latencies_ms(answered, list(self._gate.sent(GATE)), self._windows)
+        took_ms = latencies_ms(answered, list(self._servers[GATE].sent(GATE)), self._windows)
         return {
             "verdicts": {outcome: counted[outcome] for outcome in ("PASS", "FAIL", "CHECK")},
             "breaches": self._stored("type = 'zone.breached.v1'"),
@@ -352,9 +350,8 @@ class Demo:
     def close(self) -> None:
         for child in reversed(self._children):
             child.stop()
-        self._gate.stop()
-        if self._others_up:
-            self._others.stop()
+        for server in self._servers.values():
+            server.stop()
 
 
 def ask(database: Path, query: str) -> int:

@@ -7,12 +7,12 @@ import pytest
 pytestmark = pytest.mark.flow
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(300)
 def test_the_demo_shows_all_that_it_promises_and_loses_nothing(project_root: Path) -> None:
-    # 25 s: the gate's loop takes 12, the yard's 20, and the other two cameras are drawn after the first answer
+    # the yard's loop takes 20 s, and the other two cameras are drawn after the first answer
     ended = subprocess.run(
-        [project_root / "scripts/demo", "--seconds", "25"],
-        capture_output=True, text=True, timeout=220, stdin=subprocess.DEVNULL, check=False,
+        [project_root / "scripts/demo", "--seconds", "60"],
+        capture_output=True, text=True, timeout=280, stdin=subprocess.DEVNULL, check=False,
     )  # fmt: skip
     assert ended.returncode == 0, ended.stdout[-3000:] + ended.stderr[-3000:]
     told = json.loads(ended.stdout.splitlines()[-1])
