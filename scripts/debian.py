@@ -61,12 +61,12 @@ def pip_settings() -> str:
     return "\n".join(["[global]", *(f"{name} = {value}" for name, value in values.items()), ""])
 
 
-def lent_folders() -> list[Path]:
-    """Folders of this machine that pip's settings name: a mirror on disk."""
+def lent_paths() -> list[Path]:
+    """What pip's settings name of this machine: a mirror's folder, a file of constraints."""
     words = pip_settings().replace("file://", "").split()
-    folders = {path for word in words if (path := Path(word)).is_absolute() and path.is_dir()}
+    paths = {path for word in words if (path := Path(word)).is_absolute() and path.exists()}
     # an index at …/simple points to files beside it
-    return sorted({folder.parent if folder.name == "simple" else folder for folder in folders})
+    return sorted({path.parent if path.name == "simple" else path for path in paths})
 
 
 def lent_environment() -> dict[str, str]:
@@ -82,8 +82,9 @@ def run_in(root: Path, command: str, folder: str = "/root") -> int:
         f"mount -t devpts -o newinstance,ptmxmode=666 devpts {inside}/dev/pts",
         f"mount -t tmpfs -o mode=1777 tmpfs {inside}/dev/shm",  # noqa: S108 - as above
     ]
-    for lent in lent_folders():
-        mounts += [f"mkdir -p {inside}{lent}", f"mount --bind -o ro {lent} {inside}{lent}"]
+    for lent in lent_paths():
+        made = f"{inside}{lent}" if lent.is_dir() else f"{inside}{lent.parent} && touch {inside}{lent}"
+        mounts += [f"mkdir -p {made}", f"mount --bind -o ro {lent} {inside}{lent}"]
     environment = {
         "HOME": "/root",
         "LANG": "C.UTF-8",
