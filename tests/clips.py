@@ -4,18 +4,22 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.video.stream import VideoStream
 
 RATE = 10
 
 
-def render(path: Path, *, seconds: float = 2.0, size: tuple[int, int] = (160, 120)) -> Path:
+def render(path: Path, *, seconds: float = 2.0, size: tuple[int, int] = (160, 120), codec: str = "libx264") -> Path:
     """Picture i has luma of about 40 + i in its upper left corner, so that a reader can tell which one it holds."""
     width, height = size
     noise = np.random.default_rng(7)
     with av.open(str(path), "w") as container:
-        video = container.add_stream("libx264", rate=RATE)
+        video = container.add_stream(codec, rate=RATE)
+        assert isinstance(video, VideoStream)
         video.width, video.height, video.pix_fmt = width, height, "yuv420p"
         video.options = {"preset": "ultrafast", "bf": "0", "g": str(RATE // 2), "crf": "18", "threads": "1"}
+        if codec == "libx265":
+            video.options["x265-params"] = f"log-level=none:bframes=0:keyint={RATE // 2}:pools=1:frame-threads=1"
         for number in range(int(seconds * RATE)):
             picture = noise.integers(90, 110, (height, width, 3), np.uint8)
             picture[: height // 4, : width // 4] = 40 + number

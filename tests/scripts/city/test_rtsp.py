@@ -10,7 +10,7 @@ from pathlib import Path
 import av
 import pytest
 
-from scripts.city.rtsp import PACKET_BYTES, RtspServer, Unservable, packets, read_clip
+from scripts.city.rtsp import FAULTS, H264, H265, PACKET_BYTES, Fault, RtspServer, Unservable, packets, read_clip
 from tests.clips import RATE, render
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -36,7 +36,7 @@ def test_a_clip_keeps_every_picture_and_its_parameter_sets(clip: Path) -> None:
     found = read_clip(clip)
     assert len(found.pictures) == 2 * RATE
     assert [number for number, picture in enumerate(found.pictures) if picture.key] == [0, 5, 10, 15]
-    assert (found.sps[0] & 31, found.pps[0] & 31, found.ticks, found.rate) == (7, 8, 180_000, RATE)
+    assert (found.codec, sorted(found.sets), found.ticks, found.rate) == (H264, ["pps", "sps"], 180_000, RATE)
 
 
 def test_a_file_that_is_no_h264_is_refused(tmp_path: Path) -> None:
@@ -52,7 +52,7 @@ def test_a_file_that_is_no_h264_is_refused(tmp_path: Path) -> None:
 
 def test_a_large_unit_travels_in_fragments_that_make_it_again() -> None:
     unit = bytes([0x65]) + bytes(range(256)) * 20
-    small, *parts = packets((b"\x67small", unit))
+    small, *parts = packets((b"\x67small", unit), H264)
     assert small == b"\x67small"
     assert all(len(part) <= PACKET_BYTES and part[0] == 0x7C for part in parts)
     assert [part[1] for part in parts] == [0x85, *[0x05] * (len(parts) - 2), 0x45]
@@ -97,14 +97,59 @@ def test_a_viewer_that_goes_away_is_forgotten(server: RtspServer) -> None:
     assert server.viewers("a") == 0
 
 
-def test_udp_is_refused_and_reports_between_requests_are_passed_over(server: RtspServer) -> None:
+def test_multicast_is_refused_and_reports_between_requests_are_passed_over(server: RtspServer) -> None:
     with socket.create_connection(("127.0.0.1", int(server.url("").split(":")[2].strip("/"))), timeout=5) as viewer:
         report = b"$\x01\x00\x04abcd"
         viewer.sendall(report + f"SETUP {server.url('a')}/track0 RTSP/1.0\r\nCSeq: 7\r\n".encode())
-        viewer.sendall(b"Transport: RTP/AVP;unicast;client_port=5000-5001\r\n\r\n")
+        viewer.sendall(b"Transport: RTP/AVP;multicast;port=5000-5001\r\n\r\n")
         answer = viewer.recv(4096).decode()
     assert answer.startswith("RTSP/1.0 461 ")
     assert "CSeq: 7\r\n" in answer
+
+
+def test_pictures_travel_by_udp_when_they_are_asked_for(server: RtspServer) -> None:
+    options = TCP | {"rtsp_transport": "udp"}
+    with av.open(server.url("a"), options=options, timeout=5) as container:
+        assert next(container.decode(video=0)).width == 160
+
+
+def test_h265_is_served_with_its_three_parameter_sets(server: RtspServer, tmp_path: Path) -> None:
+    clip = render(tmp_path / "clip.mp4", codec="libx265", size=(320, 240))
+    found = read_clip(clip)
+    assert (found.codec, sorted(found.sets)) == (H265, ["pps", "sps", "vps"])
+    server.add("h265", clip)
+    with av.open(server.url("h265"), options=TCP, timeout=5) as container:
+        frames = list(islice(container.decode(video=0), 3))
+    assert frames[0].key_frame
+    assert not any(frame.is_corrupt for frame in frames)
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_every_fault_spoils_a_stream_and_is_healed(clip: Path, tmp_path: Path, fault: Fault) -> None:
+    server = RtspServer()
+    server.add("a", clip, other=render(tmp_path / "other.mp4", size=(320, 240)))
+    server.start()
+    try:
+        assert _seen(server) == (160, 120)
+        server.fail("a", fault)
+        during = _seen(server, 5.0 if fault in {"jump", "lossy", "damaged", "resize"} else 0.4)
+        assert during == {"jump": (160, 120), "lossy": during, "damaged": during, "resize": (320, 240)}.get(fault)
+        server.heal("a")
+        assert _seen(server) == (160, 120)
+    finally:
+        server.stop()
+
+
+def _seen(server: RtspServer, patience_s: float = 5.0) -> tuple[int, int] | None:
+    """The size of the first whole picture, None when none comes."""
+    try:
+        with av.open(server.url("a"), options=TCP, timeout=patience_s) as container:
+            for frame in islice(container.decode(video=0), 5):
+                if not frame.is_corrupt:
+                    return frame.width, frame.height
+    except av.error.FFmpegError:
+        return None
+    return None
 
 
 def test_the_command_serves_a_clip_and_prints_its_address(clip: Path) -> None:
