@@ -52,7 +52,18 @@ class Zone(Section):
 class Camera(Section):
     id: Name
     source: str
-    """rtsp://…, a file, http(s)://…, or a folder of stills."""
+    """rtsp://…, a file, http(s)://…, or a folder of stills. Where the camera has a small stream, that one."""
+    main: str | None = None
+    """The camera's large stream, where `source` is its small one: clips are cut from it, nothing of it is decoded."""
+    transport: Literal["tcp", "udp"] = "tcp"
+    """How RTSP brings the pictures; udp loses some on a busy network, tcp is late instead."""
+    answer_seconds: Annotated[float, Field(ge=0.5, le=30.0)] = 2.0
+    """How long the camera may take to answer; more for one behind a slow line."""
+    frames: Literal["auto", "all", "keys"] = "auto"
+    """Which pictures are decoded. keys: key frames alone, a tenth of the work, where one comes every 2 s; auto takes
+    them for traffic that is counted by a detector."""
+    enabled: bool = True
+    """false: the camera stays in the file and on the screens, and nothing is asked of it."""
     watch: Literal["checkpoint", "quarantine", "traffic"]
     mode: Literal["trial", "armed", "maintenance"] = "armed"
     person_px: tuple[int, int] = (60, 200)

@@ -20,8 +20,8 @@ from typing import NoReturn
 
 import cv2
 
-from edge.eyes.camera import redact
 from edge.eyes.eye import Eye
+from edge.eyes.status import redact
 from edge.settings import Camera
 from models.vision.detector import Unusable
 
@@ -46,6 +46,11 @@ def _on_crash(args: threading.ExceptHookArgs) -> None:
     _end(1)
 
 
+def _on_stuck(camera: str) -> NoReturn:
+    _log.critical("camera %s: its reader hangs; ending, so that the gate starts a new eye", camera)
+    _end(3)
+
+
 def main(argv: list[str] | None = None) -> NoReturn:
     parser = argparse.ArgumentParser(prog="python -m edge.eyes", description="Watch cameras and tell the gate.")
     parser.add_argument("--fd", type=int, required=True, help="the socket to the gate, inherited")
@@ -66,7 +71,7 @@ def main(argv: list[str] | None = None) -> NoReturn:
         _log.critical("the gate's first message is no list of cameras (%s)", type(error).__name__)
         _end(2)
     try:
-        eye = Eye(cameras, connection, key=secrets.token_bytes(32))
+        eye = Eye(cameras, connection, key=secrets.token_bytes(32), on_stuck=_on_stuck)
     except Unusable as error:
         _log.critical("%s", error)
         _end(2)

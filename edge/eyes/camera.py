@@ -6,12 +6,12 @@ or a path of a URL: reasons are our own words.
 
 import logging
 import random
-import re
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from fractions import Fraction
 from typing import Literal
 
 import av
@@ -22,49 +22,34 @@ from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from edge.eyes.clock import LiveEdge, Pace, StreamClock
 from edge.eyes.frame import Frame, Pixels
+from edge.eyes.recorder import Film, Reel, Unit
+from edge.eyes.status import Broken, Reason, State, Status, broken, redact
 
-State = Literal["connecting", "live", "stalled", "refused", "unauthorised", "not_found", "down"]
+Decode = Literal["all", "keys", "none"]
+"""Every picture; key frames alone, while one comes every two seconds; nothing, for a stream that is only recorded."""
 
-OPEN_SECONDS = 3.0
+ANSWER_SECONDS = 2.0
 READ_SECONDS = 1.0
 """FFmpeg reports a silent stream after twice this time."""
 STALL_SECONDS = 2.0
 STALL_PERIODS = 5
 BLIND_SECONDS = 6.0
 """Packets without one whole picture for this long: the connection is made anew."""
+STUCK_SECONDS = 15.0
+"""A reader silent beyond its own time-outs hangs in a library, and only the end of its process ends it."""
 BACKOFF_SECONDS = (0.5, 2.0)
 HOPELESS_SECONDS = 30.0
 """Between tries where the camera answers but says no: asking faster may lock the account."""
-JUMP_SECONDS = 5.0
-"""A stream clock that leaps by more than this against ours has been set anew."""
+HOPEFUL_TRIES = {"unauthorised": 3, "not_found": 10}
+"""A camera that starts says no as well, so the first tries come as quickly as any other; accounts lock after five."""
+LATE_SECONDS = 0.5
+"""Further behind the live edge than this, nothing is decoded until a key frame that is not."""
+KEY_SECONDS = 2.0
+"""Key frames alone are enough only where one comes at least so often."""
 
 _log = logging.getLogger(__name__)
-_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)(\S*)")
-
-
-def redact(text: str) -> str:
-    """`text` in which every URL is cut to its scheme and host; users, passwords, paths and queries are gone."""
-
-    def cut(match: re.Match[str]) -> str:
-        authority, slash, rest = match[2].partition("/")
-        if "@" in rest:  # a password that holds a slash: nobody can say where the host begins
-            return f"{match[1]}…"
-        host = re.split(r"[?#]", authority.rpartition("@")[2])[0]
-        return f"{match[1]}{host}{'/…' if slash else ''}"
-
-    return _URL.sub(cut, text)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Status:
-    """What a camera is doing since when; `reason` is for an officer."""
-
-    state: State
-    reason: str
-    since: datetime
-    since_s: float
-    """On the stream's clock."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,44 +60,9 @@ class Counters:
     """Of these, the ones that a newer picture replaced before anybody looked."""
     corrupt: int = 0
     """Pictures that were damaged, or built on a damaged one."""
+    late: int = 0
+    """Pictures that were not decoded, because the reader had fallen behind."""
     connects: int = 0
-
-
-class _Broken(Exception):
-    """The stream cannot go on; the camera's state says why."""
-
-    def __init__(self, state: State, reason: str) -> None:
-        super().__init__(reason)
-        self.state: State = state
-        self.reason = reason
-
-
-_FAULTS: tuple[tuple[tuple[type[Exception], ...], State, str], ...] = (
-    (
-        (av.error.HTTPUnauthorizedError, av.error.HTTPForbiddenError),
-        "unauthorised",
-        "the camera refuses the user or the password",
-    ),
-    ((av.error.HTTPNotFoundError,), "not_found", "the camera knows no stream of this name"),
-    ((av.error.FileNotFoundError,), "not_found", "there is no such file"),
-    ((av.error.ConnectionRefusedError,), "refused", "nobody listens at the camera's address"),
-    ((av.error.ExitError, av.error.TimeoutError), "stalled", "the camera does not answer"),
-    (
-        (av.error.EOFError, av.error.ConnectionResetError, av.error.BrokenPipeError),
-        "down",
-        "the camera closed the stream",
-    ),
-    ((av.error.InvalidDataError,), "down", "what comes from the source is no video"),
-)
-
-
-def _broken(error: Exception) -> _Broken:
-    """An error in our words: FFmpeg's own text holds the URL with the password."""
-    for kinds, state, reason in _FAULTS:
-        if isinstance(error, kinds):
-            return _Broken(state, reason)
-    cause = error.strerror if isinstance(error, av.error.FFmpegError) and error.strerror else type(error).__name__
-    return _Broken("down", f"the source cannot be read: {redact(cause)}")
 
 
 def _luma(picture: VideoFrame) -> Pixels:
@@ -127,61 +77,8 @@ def _luma(picture: VideoFrame) -> Pixels:
     return luma
 
 
-class _StreamClock:
-    """Seconds of the stream from its first picture on, across reconnects and set-backs of the camera's own clock."""
-
-    def __init__(self) -> None:
-        self.now_s = 0.0
-        self.period_s: float | None = None
-        self._begun_s: float | None = None
-        self._arrived_s = 0.0
-        self._offset_s: float | None = None
-
-    def restart(self) -> None:
-        """The next picture comes from a new connection: its time stamps have another zero."""
-        self._offset_s = None
-
-    def at(self, stamp_s: float | None, arrived_s: float) -> float:
-        """The stream's time of a picture; it always grows."""
-        if self._begun_s is None:
-            self._begun_s = self._arrived_s = arrived_s
-            least_s = 0.0
-        else:
-            least_s = self.now_s + 0.001
-        # since the first arrival, not since the last one: FFmpeg may hold a stream's last picture back until it breaks
-        ours_s = max(arrived_s - self._begun_s, least_s)
-        found_s = ours_s
-        if stamp_s is not None:
-            if self._offset_s is not None:
-                leap_s = stamp_s + self._offset_s - self.now_s - (arrived_s - self._arrived_s)
-                if abs(leap_s) > JUMP_SECONDS:
-                    self._offset_s = None
-            if self._offset_s is None:
-                self._offset_s = ours_s - stamp_s
-            found_s = max(stamp_s + self._offset_s, least_s)
-        step_s = found_s - self.now_s
-        if 0 < step_s < JUMP_SECONDS:
-            self.period_s = step_s if self.period_s is None else 0.9 * self.period_s + 0.1 * step_s
-        self.now_s, self._arrived_s = found_s, arrived_s
-        return found_s
-
-
-class _Pace:
-    """When the pictures of a file are due. A bare stream has no clock of its own: its pictures are evenly spaced."""
-
-    def __init__(self, video: VideoStream) -> None:
-        self.period_s = 1.0 / float(video.average_rate or 25)
-        self.begun_s: float | None = None
-        self._first_s = 0.0
-        self._last_s = -self.period_s
-
-    def at(self, stamp_s: float | None, now_s: float) -> tuple[float, float]:
-        """The picture's own time, and for how long it is still too early to show it."""
-        found_s = self._last_s + self.period_s if stamp_s is None else stamp_s
-        if self.begun_s is None:
-            self.begun_s, self._first_s = now_s, found_s
-        self._last_s = found_s
-        return found_s, max(self.begun_s + found_s - self._first_s - now_s, 0.0)
+def _seconds(stamp: int | None, time_base: Fraction) -> float | None:
+    return None if stamp is None else float(stamp * time_base)
 
 
 class Camera:
@@ -196,26 +93,45 @@ class Camera:
         source: str,
         *,
         told: Callable[[Status, State | None], None],
+        transport: Literal["tcp", "udp"] = "tcp",
+        decode: Decode = "all",
+        reel: Reel | None = None,
+        answer_s: float = ANSWER_SECONDS,
         backoff_s: tuple[float, float] = BACKOFF_SECONDS,
     ) -> None:
         self.name = name
+        self.decode: Decode = decode
+        """May be changed at any time; it counts from the next key frame on."""
         self._source = source
         self._network = "://" in source and not source.startswith("file://")
         self._told = told
+        self._transport = transport
+        self._reel = reel
+        self._answer_s = answer_s
         self._backoff_s = backoff_s
-        self._clock = _StreamClock()
+        self._clock = StreamClock()
         self._stop = threading.Event()
         self._fresh = threading.Condition()
         self._slot: Frame | None = None
         self._counters = Counters()
         self._status: Status | None = None
+        self._blind: Reason | None = None
         self._telling = threading.Lock()
-        self._progress_s = 0.0
+        self._progress_s = self._shown_s = self._alive_s = time.monotonic()
+        self._late_s = 0.0
+        self._key_s: float | None = None
+        self._keys_apart_s = KEY_SECONDS
+        self._thin = False
+        self._behind = False
         self._thread = threading.Thread(target=self._run, name=f"capture {name}", daemon=True)
 
     def start(self) -> None:
-        self._turn("connecting", "connecting to the camera")
+        self._turn("connecting", "connecting")
         self._thread.start()
+
+    def disable(self) -> None:
+        """In the place of `start`: nothing is asked of the camera."""
+        self._turn("disabled", "switched_off")
 
     def stop(self) -> None:
         """The thread ends at its next packet or time-out, within 3 s; nobody has to wait for it."""
@@ -224,7 +140,8 @@ class Camera:
             self._fresh.notify_all()
 
     def join(self, timeout_s: float) -> None:
-        self._thread.join(timeout_s)
+        if self._thread.ident is not None:
+            self._thread.join(timeout_s)
 
     @property
     def status(self) -> Status:
@@ -241,9 +158,19 @@ class Camera:
         """The source without anything secret."""
         return redact(self._source) if self._network else self._source
 
+    @property
+    def late_s(self) -> float:
+        """How far the newest packet was behind the live edge."""
+        return self._late_s
+
+    @property
+    def keys_apart_s(self) -> float:
+        """Between the last two key frames."""
+        return self._keys_apart_s
+
     def age_s(self, now_s: float) -> float | None:
         """Since the newest picture, on the monotonic clock; None before the first."""
-        return None if self._counters.frames == 0 else max(now_s - self._progress_s, 0.0)
+        return None if self._counters.frames == 0 else max(now_s - self._shown_s, 0.0)
 
     def take(self, timeout_s: float) -> Frame | None:
         """The newest picture that nobody has taken yet; None when the time is up."""
@@ -255,99 +182,160 @@ class Camera:
 
     def check(self, now_s: float) -> None:
         """Declare a stall; called a few times a second by a monitor, because the reader itself may be stuck."""
-        limit_s = max(STALL_SECONDS, STALL_PERIODS * (self._clock.period_s or 0.0))
+        limit_s = max(STALL_SECONDS, 0.0 if self._thin else STALL_PERIODS * (self._clock.period_s or 0.0))
+        if self._behind:  # it waits for a key frame near the live edge
+            limit_s += self._keys_apart_s
         with self._telling:
-            if self.status.state == "live" and now_s - self._progress_s > limit_s:
-                self._turn_locked("stalled", f"no picture for {limit_s:.0f} seconds")
+            if self.status.state in {"live", "blind"} and now_s - self._progress_s > limit_s:
+                self._turn_locked("stalled", "overloaded" if self._behind else "no_picture")
 
-    def _turn(self, state: State, reason: str) -> None:
+    def is_stuck(self, now_s: float) -> bool:
+        """Whether the reader itself hangs."""
+        return self._thread.is_alive() and not self._stop.is_set() and now_s - self._alive_s > STUCK_SECONDS
+
+    def blind(self, why: Reason | None) -> None:
+        """Pictures come, but there is nothing to see in them; None: there is again."""
+        self._blind = why
+        if self.status.state in {"live", "blind"}:
+            self._turn_to_seen()
+
+    def _turn_to_seen(self) -> None:
+        if self._blind is None:
+            self._turn("live", "pictures")
+        else:
+            self._turn("blind", self._blind)
+
+    def _turn(self, state: State, reason: Reason) -> None:
         with self._telling:
             self._turn_locked(state, reason)
 
-    def _turn_locked(self, state: State, reason: str) -> None:
+    def _turn_locked(self, state: State, reason: Reason) -> None:
         was = self._status
-        if was is not None and was.state == state:
+        if was is not None and was.state == state and (state != "blind" or was.reason == reason):
             return
         self._status = Status(state=state, reason=reason, since=datetime.now(UTC), since_s=self._clock.now_s)
         _log.info("camera %s at %s: %s: %s", self.name, self.where, state, reason)
         self._told(self._status, None if was is None else was.state)
 
+    def _rest(self, seconds: float) -> None:
+        self._alive_s = time.monotonic() + seconds
+        self._stop.wait(seconds)
+
     def _run(self) -> None:
         wait_s = self._backoff_s[0]
+        refusals = 0
         while not self._stop.is_set():
-            before = self._counters.frames
+            before, began_s = self._counters.frames, time.monotonic()
             try:
                 self._play()
-            except _Broken as broken:
-                self._turn(broken.state, broken.reason)
+            except Broken as fault:
+                self._turn(fault.state, fault.reason)
                 if self._counters.frames > before:
-                    wait_s = self._backoff_s[0]
-                hopeless = broken.state in {"unauthorised", "not_found"}
+                    wait_s, refusals = self._backoff_s[0], 0
+                refusals += fault.state in HOPEFUL_TRIES
+                hopeless = fault.state in HOPEFUL_TRIES and refusals > HOPEFUL_TRIES[fault.state]
                 # jitter: forty cameras behind one switch must not come back in the same instant
                 share = random.uniform(0.5, 1.0)  # noqa: S311  (spreads load, guards nothing)
-                self._stop.wait(share * (HOPELESS_SECONDS if hopeless else wait_s))
+                pause_s = share * (HOPELESS_SECONDS if hopeless else wait_s)
+                if fault.reason == "no_answer":  # its time-out was a pause already
+                    pause_s = max(pause_s - (time.monotonic() - began_s), 0.1)
+                self._rest(pause_s)
                 wait_s = min(wait_s * 2, self._backoff_s[1])
 
     def _play(self) -> None:
-        """Read until the camera is stopped or a file ends. Raises _Broken for everything else."""
+        """Read until the camera is stopped or a file ends. Raises Broken for everything else."""
         options = {}
         if self._network:
             options = {"analyzeduration": "100000", "probesize": "50000"}
         if self._source.startswith(("rtsp://", "rtsps://")):
-            options |= {"rtsp_transport": "tcp", "allowed_media_types": "video"}
+            options |= {"rtsp_transport": self._transport, "allowed_media_types": "video"}
         # a slow camera is given its own time
         read_s = max(READ_SECONDS, STALL_PERIODS / 2 * (self._clock.period_s or 0.0))
         opened_s: float | None = None
-        tried_s = time.monotonic()
+        tried_s = self._alive_s = time.monotonic()
         try:
-            with av.open(self._source, options=options, timeout=(OPEN_SECONDS, read_s)) as container:
+            with av.open(self._source, options=options, timeout=(self._answer_s, read_s)) as container:
                 opened_s = time.monotonic()
                 if not container.streams.video:
-                    raise _Broken("down", "the source holds no video")
+                    raise Broken("down", "no_video")
                 video = container.streams.video[0]
                 video.codec_context.thread_type = "NONE"  # each further thread of a decoder holds one picture back
                 self._clock.restart()
                 self._count(connects=1)
                 self._read(container, video, paced=not self._network or container.duration is not None)
         except (av.error.FFmpegError, OSError, ValueError) as error:
-            if opened_s is None and time.monotonic() - tried_s >= OPEN_SECONDS:
+            if opened_s is None and time.monotonic() - tried_s >= self._answer_s:
                 # FFmpeg says "invalid data" of an answer that it gave up waiting for
-                raise _Broken("stalled", "the camera does not answer") from None
-            raise _broken(error) from None  # its text holds the password
+                raise Broken("stalled", "no_answer") from None
+            raise broken(error) from None  # its text holds the password
 
     def _read(self, container: InputContainer, video: VideoStream, *, paced: bool) -> None:
         whole = False  # a picture built on a damaged one looks like motion: nothing is shown until the next key frame
-        pace = _Pace(video)
+        self._behind = False
+        time_base = video.time_base or Fraction(1, 90_000)
+        film = Film(video.codec_context.name, video.codec_context.extradata or b"", time_base)
+        pace, edge = Pace(video), LiveEdge()
+        self._key_s, self._thin = None, self.decode == "keys"
         seen_s = time.monotonic()
         for packet in container.demux(video):
+            now_s = self._alive_s = time.monotonic()
             if self._stop.is_set():
                 return
-            for picture in self._decode(packet):
-                whole = picture is not None and (whole or picture.key_frame)
-                if picture is None or not whole:
-                    self._count(corrupt=1)
+            self._keep(film, packet, now_s)
+            if not paced and packet.size:
+                self._late_s = edge.late_s(_seconds(packet.pts, time_base), now_s)
+                if self._passes_over(packet, now_s):
+                    whole, seen_s = False, now_s
                     continue
-                stamp_s = None if picture.pts is None else float(picture.pts * (video.time_base or 0))
+            for picture in self._decode(packet, delays=bool(video.codec_context.has_b_frames)):
+                whole = picture is not None and (whole or picture.key_frame)
+                self._count(corrupt=not whole)
+                if picture is None or not whole:
+                    continue
+                stamp_s = _seconds(picture.pts, time_base)
                 if paced:
                     stamp_s, early_s = pace.at(stamp_s, time.monotonic())
-                    self._stop.wait(early_s)
+                    self._rest(early_s)
                 seen_s = time.monotonic()
                 self._show(picture, stamp_s, seen_s)
             if not whole and time.monotonic() - seen_s > BLIND_SECONDS:
-                raise _Broken("stalled", f"no whole picture for {BLIND_SECONDS:.0f} seconds")
-        if not paced:
-            raise _Broken("down", "the camera closed the stream")
-        if pace.begun_s is None:
-            raise _Broken("down", "the file holds no whole picture")
-        self._stop.wait(pace.period_s)  # the last picture stays as long as the others do
+                raise Broken("stalled", "no_whole_picture")
+        if not paced or pace.begun_s is None:
+            raise Broken("down", "no_video" if paced else "closed")
+        self._rest(pace.period_s)  # the last picture stays as long as the others do
+
+    def _passes_over(self, packet: "Packet[VideoStream]", now_s: float) -> bool:
+        """Whether this picture is not decoded: too late, or not needed."""
+        if packet.is_keyframe:
+            if self._key_s is not None:
+                self._keys_apart_s = now_s - self._key_s
+                self._thin = self.decode == "keys" and self._keys_apart_s <= KEY_SECONDS + 0.2
+            self._key_s = now_s
+        if self._late_s > LATE_SECONDS or (self._behind and not packet.is_keyframe):
+            self._behind = True
+            self._count(late=1)
+            return True
+        self._behind = False
+        if self.decode == "none" or (self._thin and not packet.is_keyframe):
+            self._progress_s = now_s
+            if self.decode == "none":
+                self._turn_to_seen()
+            return True
+        return False
+
+    def _keep(self, film: Film, packet: "Packet[VideoStream]", now_s: float) -> None:
+        if self._reel is not None and packet.size:
+            self._reel.put(Unit(film, now_s, packet.pts, packet.dts, packet.is_keyframe, bytes(packet)))
 
     @staticmethod
-    def _decode(packet: "Packet[VideoStream]") -> list[VideoFrame | None]:
+    def _decode(packet: "Packet[VideoStream]", *, delays: bool) -> list[VideoFrame | None]:
         """The pictures of one packet; None in the place of a damaged one."""
         try:
             pictures = packet.decode()
         except av.error.InvalidDataError:
             return [None]
+        if not pictures and packet.size and not delays:
+            return [None]  # FFmpeg's H.265 decoder says nothing of a picture that it cannot build
         return [None if picture.is_corrupt or packet.is_corrupt else picture for picture in pictures]
 
     def _show(self, picture: VideoFrame, stamp_s: float | None, arrived_s: float) -> None:
@@ -360,7 +348,7 @@ class Camera:
             corrupt=False,
             bgr=lambda: picture.to_ndarray(format="bgr24"),
         )
-        self._progress_s = arrived_s
+        self._progress_s = self._shown_s = arrived_s
         with self._fresh:
             lost = self._slot is not None
             self._counters = replace(
@@ -368,12 +356,13 @@ class Camera:
             )
             self._slot = frame
             self._fresh.notify()
-        self._turn("live", "pictures arrive")
+        self._turn_to_seen()
 
-    def _count(self, *, corrupt: int = 0, connects: int = 0) -> None:
+    def _count(self, *, corrupt: int = 0, connects: int = 0, late: int = 0) -> None:
         with self._fresh:
             self._counters = replace(
                 self._counters,
                 corrupt=self._counters.corrupt + corrupt,
                 connects=self._counters.connects + connects,
+                late=self._counters.late + late,
             )

@@ -3,6 +3,7 @@
 import logging
 import threading
 import time
+from collections.abc import Callable
 from multiprocessing.connection import Connection
 
 import cv2
@@ -10,8 +11,9 @@ import msgspec
 
 from edge import sighting
 from edge.eyes import watches
-from edge.eyes.camera import Camera, State, Status
+from edge.eyes.camera import Camera, Decode
 from edge.eyes.frame import Frame
+from edge.eyes.status import State, Status
 from edge.settings import Camera as CameraSettings
 from edge.sighting import Health, Sighting, Still, Told
 from models.wire.events import NAMES, CameraHealth, CameraStatus
@@ -22,6 +24,8 @@ STILL_QUALITY = 75
 HEALTH_SECONDS = 1.0
 MONITOR_SECONDS = 0.25
 TAKE_SECONDS = 0.5
+STUCK_SECONDS = 30.0
+"""Over one picture: no watch looks so long."""
 
 _log = logging.getLogger(__name__)
 
@@ -52,6 +56,14 @@ def _still(frame: Frame) -> Still | None:
     return Still(camera=frame.camera, seen_at=frame.seen_at, jpeg=jpeg.tobytes()) if done else None
 
 
+def _decode(settings: CameraSettings, watch: watches.Watch) -> Decode:
+    """A crowd that is counted now and then needs key frames alone; whoever walks must be followed in every picture."""
+    if settings.frames != "auto":
+        return settings.frames
+    counts = settings.watch == "traffic" and watch.detector not in {None, "motion"}
+    return "keys" if counts and not any(zone.kind == "count-line" for zone in settings.zones) else "all"
+
+
 class Post:
     """One camera and the watch that looks at it."""
 
@@ -62,12 +74,32 @@ class Post:
         self._stop = threading.Event()
         self._faults = 0
         self._counted: tuple[float, int] | None = None
-        self.camera = Camera(settings.id, settings.source, told=self._tell)
+        self._alive_s = time.monotonic()
+        self.camera = Camera(
+            settings.id,
+            settings.source,
+            told=self._tell,
+            transport=settings.transport,
+            decode=_decode(settings, watch),
+            answer_s=settings.answer_seconds,
+        )
         self._thread = threading.Thread(target=self._look, name=f"watch {settings.id}", daemon=True)
 
     def start(self) -> None:
+        if not self._settings.enabled:
+            self.camera.disable()
+            return
         self.camera.start()
         self._thread.start()
+
+    def is_stuck(self, now_s: float) -> bool:
+        """Whether a thread of this camera hangs in a library; only the end of its process ends it."""
+        return self.camera.is_stuck(now_s) or (self._thread.is_alive() and now_s - self._alive_s > STUCK_SECONDS)
+
+    def check(self, now_s: float) -> None:
+        """Several times a second, by a monitor that was not asleep itself."""
+        if self._settings.enabled:
+            self.camera.check(now_s)
 
     def stop(self) -> None:
         self._stop.set()
@@ -94,6 +126,9 @@ class Post:
                 frames=counters.frames,
                 dropped=counters.dropped,
                 corrupt=counters.corrupt,
+                late=counters.late,
+                connects=counters.connects,
+                late_s=round(self.camera.late_s, 2),
             ),
             detector=self._watch.detector,
         )
@@ -121,6 +156,7 @@ class Post:
         still_due_s = 0.0
         while not self._stop.is_set():
             frame = self.camera.take(TAKE_SECONDS)
+            self._alive_s = time.monotonic()
             if frame is None:
                 continue
             try:
@@ -150,8 +186,18 @@ class Post:
 class Eye:
     """All cameras of this process and their monitor."""
 
-    def __init__(self, cameras: tuple[CameraSettings, ...], connection: Connection, *, key: bytes) -> None:
-        """Raises what `watches.build` raises when a camera's model cannot be used."""
+    def __init__(
+        self,
+        cameras: tuple[CameraSettings, ...],
+        connection: Connection,
+        *,
+        key: bytes,
+        on_stuck: Callable[[str], None],
+    ) -> None:
+        """Raises what `watches.build` raises when a camera's model cannot be used. `on_stuck` hears which camera hangs
+        and ends the process.
+        """
+        self._on_stuck = on_stuck
         self._mouth = Mouth(connection)
         self._posts = [Post(camera, watches.build(camera, key=key), self._mouth) for camera in cameras]
         self._stop = threading.Event()
@@ -175,7 +221,9 @@ class Eye:
             # a monitor that was itself asleep (a suspended box, a starved core) proves nothing about the cameras
             if now_s - last_s < 4 * MONITOR_SECONDS:
                 for post in self._posts:
-                    post.camera.check(now_s)
+                    post.check(now_s)
+                    if post.is_stuck(now_s):
+                        self._on_stuck(post.camera.name)
             last_s = now_s
             if now_s >= health_due_s:
                 health_due_s = max(health_due_s + HEALTH_SECONDS, now_s)

@@ -62,6 +62,12 @@ class Eye:
         """Messages that were none; each one cost the eye its life."""
         self._thread = threading.Thread(target=self._watch_always, name=f"eye-{cameras[0].id}")
 
+    @property
+    def pid(self) -> int:
+        """Of the present process."""
+        assert self._process is not None, "start the eye first"
+        return self._process.pid
+
     def start(self) -> None:
         self._thread.start()
 

@@ -83,6 +83,13 @@ def kind(lang: str, key: str) -> str:
     return texts.get(f"kind.{key}", texts["kind.unknown"])
 
 
+def doing(lang: str, state: str, why: str) -> str:
+    """The words for what a camera is doing and why; what a newer box says and this page does not know has some too."""
+    texts = catalogue()[lang]
+    said = texts.get(f"state.{state}", texts["state.unknown"])
+    return said if state == "live" else f"{said}: {texts.get(f'camera.{why}', texts['camera.other'])}"
+
+
 def lang_of(request: Request) -> Lang:
     """`?lang=`, else the cookie, else Vietnamese."""
     for wanted in (request.query_params.get("lang"), request.cookies.get("lang")):
@@ -129,7 +136,7 @@ def day_clock(moment: datetime) -> str:
 
 
 def environment(*folders: Path) -> jinja2.Environment:
-    """Templates of `folders` over the kit's own, with t, reason and kind (lang, key), |clock, |day, |day_clock."""
+    """Templates of `folders` over the kit's own, with t, reason, kind, doing, |clock, |day, |day_clock."""
     made = jinja2.Environment(
         loader=jinja2.FileSystemLoader([*folders, TEMPLATES]),
         autoescape=True,
@@ -138,7 +145,7 @@ def environment(*folders: Path) -> jinja2.Environment:
         lstrip_blocks=True,
     )
     made.filters |= {"clock": clock, "day": day, "day_clock": day_clock}
-    made.globals |= {"t": text, "reason": reason, "kind": kind, "BUILD": BUILD}
+    made.globals |= {"t": text, "reason": reason, "kind": kind, "doing": doing, "BUILD": BUILD}
     return made
 
 

@@ -282,7 +282,17 @@ class CameraHealth(Struct, frozen=True, kw_only=True):
     fps: float | UnsetType = UNSET
     frames: Count = 0
     dropped: Count = 0
+    """Pictures that a newer one replaced before anybody looked at them."""
     corrupt: Count = 0
+    late: Count = 0
+    """Pictures that were not decoded because the box had fallen behind."""
+    shed: Count = 0
+    """Pictures that were not decoded because the box has no room for this camera."""
+    connects: Count = 0
+    late_s: float | UnsetType = UNSET
+    """How far behind the camera the box is."""
+    step: str | UnsetType = UNSET
+    """What is left out while the box has too much to do: full, keys, paused."""
 
 
 class EdgeState(Struct, frozen=True, kw_only=True):

@@ -95,7 +95,7 @@ def test_a_box_shows_its_screen_restarts_a_dead_eye_and_ends_cleanly(config: Pat
         _until(address.read_text)
         with urlopen(address.read_text().strip(), timeout=10) as page:
             assert "cp-014" in page.read().decode()
-        _until(lambda: "no such file" in log.read_text())
+        _until(lambda: "not_found: no_file" in log.read_text())
         _until(lambda: _eyes_of(gate.pid))
         (eye,) = _eyes_of(gate.pid)
         os.kill(eye, signal.SIGKILL)

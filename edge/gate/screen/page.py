@@ -211,9 +211,11 @@ class Screen:
         return Response(status_code=204)
 
 
-def _pulse(health: CameraHealth | None) -> tuple[str, int] | None:
+def _pulse(health: CameraHealth | None) -> tuple[str, str, int] | None:
     """What the page says of a camera; changes within it are not worth a message."""
-    return None if health is None else (health.state, round(health.fps or 0))
+    if health is None:
+        return None
+    return health.state, health.reason, round((health.fps if health.state == "live" else health.frame_age_s) or 0)
 
 
 def _jpeg(body: bytes) -> Response:

@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from string import Formatter
+from typing import get_args
 
 import httpx
 import pytest
@@ -13,11 +14,14 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
+from edge.eyes.status import Reason, State
 from models.view.page import (
+    LANGS,
     STATIC,
     TEMPLATES,
     Secured,
     catalogue,
+    doing,
     kind,
     lang_of,
     language_route,
@@ -114,3 +118,16 @@ def test_every_answer_says_what_it_may_load(client: httpx.Client) -> None:
     for path in ("/", "/static/live.js", "/missing"):
         assert "default-src 'self'" in client.get(path).headers["content-security-policy"]
     assert TEMPLATES.is_dir()
+
+
+def test_what_a_camera_does_has_words_also_when_a_newer_box_knows_more() -> None:
+    assert doing("en", "live", "pictures") == "live"
+    assert doing("en", "unauthorised", "password") == "wrong password: the camera refuses the user or the password"
+    assert doing("vi", "levitating", "gravity") == "không rõ: lý do khác"
+
+
+@pytest.mark.parametrize("lang", LANGS)
+def test_every_state_and_reason_of_a_camera_has_words(lang: str) -> None:
+    texts = catalogue()[lang]
+    wanted = {f"state.{state}" for state in get_args(State)} | {f"camera.{reason}" for reason in get_args(Reason)}
+    assert wanted - texts.keys() == set()
