@@ -90,7 +90,7 @@ def _parser() -> argparse.ArgumentParser:
     residents = commands.add_parser("import-residents", help="a CSV of residents into the registry")
     residents.add_argument("file", type=Path)
     residents.add_argument("--config", type=Path)
-    public = commands.add_parser("keys", help="print the public key that edges seal to")
+    public = commands.add_parser("keys", help="print the public keys that every edge gets under `central`")
     public.add_argument("--config", type=Path)
     return parser
 
@@ -105,7 +105,8 @@ def main(arguments: list[str] | None = None) -> int:
             return _serve(settings)
         if given.command == "import-residents":
             return asyncio.run(_import(settings, given.file))
-        print(keys.load(Path(settings.data)).public_text)
+        own = keys.load(Path(settings.data))
+        print(f"seal_key: {own.public_text}\nsign_key: {own.sign_text}")
     except (BadDocument, BadKey, BadPolicy, BadFile, BadBroker) as error:
         print(error, file=sys.stderr)
         return 2

@@ -1,6 +1,8 @@
 """Everything that central serves, put together: pages, their stream, evidence, health, and the inbox beside them."""
 
 import asyncio
+import logging
+import multiprocessing
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -21,10 +23,13 @@ from central.keys import Keys
 from central.live import ALERTS, HEALTH, STREETS
 from central.settings import CentralSettings
 from central.sites import routes as sites
+from central.snapshot import routes as snapshot_routes
+from central.snapshot import service as snapshot
 from models.passes.policy import Policy
 from models.view.feed import Feed
 from models.view.page import Secured, environment, lang_of, language_route, mount_static
 
+_log = logging.getLogger(__name__)
 _PAGES = Path(__file__).parent / "pages"
 
 
@@ -41,6 +46,12 @@ class Central:
             pass_fresh_seconds=settings.pass_fresh_seconds,
             breach_fresh_seconds=settings.breach_fresh_seconds,
         )
+        self._order = snapshot.Order(
+            database=settings.database,
+            data=settings.data,
+            carry=settings.snapshot.carry,
+            common=(("policy", Path(settings.policy).read_bytes()),),
+        )
         self._evidence = Evidence(Path(settings.data) / "evidence")
         self._link: Link | None = None
         pages = environment(_PAGES)
@@ -56,6 +67,7 @@ class Central:
         self.app.include_router(sites.routes(self._feed, pages))
         self.app.include_router(alerts.routes(self._engine, self._feed, pages))
         self.app.include_router(crowd.routes(self._feed, pages))
+        self.app.include_router(snapshot_routes.routes(self._order.folder, keys, settings.snapshot.carry))
         self.app.router.routes += [mount_static(), language_route()]
         self.app.mount("/desk", StaticFiles(directory=_PAGES / "static"), name="desk")
         self.app.add_api_route("/live", self._live, methods=["GET"])
@@ -74,11 +86,32 @@ class Central:
         await db.wait_for(self._settings.database)
         self._link = Link(self._settings.broker, self._desk, self._feed.touch)
         self._link.start()
+        building = asyncio.create_task(self._build_snapshots())
         try:
             yield
         finally:
+            building.cancel()
+            await asyncio.gather(building, return_exceptions=True)
             await self._link.stop()
             await self._engine.dispose()
+
+    async def _build_snapshots(self) -> None:
+        """Look again and again whether gates need anything newer; a process of its own builds it."""
+        spawn = multiprocessing.get_context("spawn")
+        while True:
+            try:
+                if await snapshot.is_due(self._engine, self._order):
+                    process = spawn.Process(target=snapshot.build, args=(self._order,), name="snapshot", daemon=True)
+                    process.start()
+                    try:
+                        await asyncio.to_thread(process.join)
+                    finally:
+                        process.kill()
+                    if process.exitcode:
+                        _log.warning("no new snapshot for the gates: its process ended with %s", process.exitcode)
+            except (SQLAlchemyError, OSError) as error:
+                _log.warning("no new snapshot for the gates (%s); trying again", type(error).__name__)
+            await asyncio.sleep(self._settings.snapshot.every_seconds)
 
     async def _live(self, request: Request, topics: str) -> Response:
         return self._feed.stream(topics.split(","), lang_of(request))

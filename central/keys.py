@@ -1,4 +1,6 @@
-"""Central's two secrets: the key that opens what identifies a person, and the pepper that names them from then on."""
+"""Central's secrets: the key that opens what identifies a person, the pepper that names them from then on, the key that
+signs what a gate decides with, and the secret behind its snapshots.
+"""
 
 import hashlib
 import hmac
@@ -8,8 +10,10 @@ from base64 import urlsafe_b64encode
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
+from models.passes.packing import key_of
 from models.wire.seal import Identity, key_id, unseal
 
 _SECRET_BYTES = 32
@@ -23,6 +27,8 @@ class BadKey(ValueError):
 class Keys:
     seal: X25519PrivateKey = field(repr=False)
     pepper: bytes = field(repr=False)
+    sign: Ed25519PrivateKey = field(repr=False)
+    snapshot: bytes = field(repr=False)
 
     @property
     def public(self) -> bytes:
@@ -32,6 +38,24 @@ class Keys:
     @property
     def public_text(self) -> str:
         return urlsafe_b64encode(self.public).decode().rstrip("=")
+
+    @property
+    def sign_text(self) -> str:
+        """What every edge holds central's signature against."""
+        return urlsafe_b64encode(self.sign.public_key().public_bytes_raw()).decode().rstrip("=")
+
+    @property
+    def outside_secret(self) -> bytes:
+        """Names numbers in the snapshots. A gate holds it too, in RAM: it does not tell the pepper."""
+        return hmac.digest(self.snapshot, b"numbers", hashlib.sha256)
+
+    def parcel(self, salt: str) -> bytes:
+        """The key of one file of a snapshot."""
+        return hmac.digest(self.snapshot, f"parcel|{salt}".encode(), hashlib.sha256)
+
+    def outside(self, kind: str, value: str) -> bytes:
+        """The name of a number in the snapshots."""
+        return key_of(self.outside_secret, kind, value).to_bytes(8, "big")
 
     def open(self, sealed: str) -> Identity:
         """Raises Unopenable."""
@@ -61,7 +85,10 @@ def _secret(path: Path) -> bytes:
 
 
 def load(folder: Path) -> Keys:
-    """Read `seal.key` and `pepper.key`, or make them. Raises BadKey."""
+    """Read the `.key` files, or make those that are missing. Raises BadKey."""
     return Keys(
-        seal=X25519PrivateKey.from_private_bytes(_secret(folder / "seal.key")), pepper=_secret(folder / "pepper.key")
+        seal=X25519PrivateKey.from_private_bytes(_secret(folder / "seal.key")),
+        pepper=_secret(folder / "pepper.key"),
+        sign=Ed25519PrivateKey.from_private_bytes(_secret(folder / "sign.key")),
+        snapshot=_secret(folder / "snapshot.key"),
     )

@@ -1,10 +1,21 @@
 """Central's YAML file."""
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from models.document import Section
+
+
+class Snapshot(Section):
+    """What gates carry, so that they can decide without the network."""
+
+    every_seconds: Annotated[float, Field(ge=0.1)] = 10.0
+    """How often it is looked whether anything has changed."""
+    carry: Mapping[str, Literal["all"] | tuple[str, ...]] = Field(default={})
+    """Site -> the wards whose residents it carries, or `all`; `*` for every other site. Whoever must not pass anywhere
+    (F0, F1, an order, a flag) is always carried."""
 
 
 class CentralSettings(Section):
@@ -17,6 +28,7 @@ class CentralSettings(Section):
     """Pages have no log-in yet: keep them on loopback or behind a proxy that asks for one."""
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
     """0 picks a free one; the address is printed and written to `<data>/http.url`."""
+    snapshot: Snapshot = Snapshot()
     policy: str = "configs/policies/directive-22.json"
     breach_fresh_seconds: float = 300.0
     """A breach older than this is stored as arrived late; it does not ring."""

@@ -173,7 +173,7 @@ def _data(sighting: Sighting, recipient: bytes, ephemeral: bytes) -> events.Data
         sealed=_sealed(code, recipient, ephemeral),
         facts=code.facts,
         signature=code.signature,
-        local=verdict.decide(code),
+        local=verdict.unknowing(code),
         px_per_module=UNSET if sighting.px_per_module is None else sighting.px_per_module,
     )
 

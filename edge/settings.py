@@ -89,6 +89,9 @@ class Central(Section):
     """Where evidence goes: http(s)://host:port."""
     seal_key: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{43}=?$")]
     """Central's public key (base64url, 32 bytes) that identities are sealed to: `python -m central keys` prints it."""
+    sign_key: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{43}=?$")] | None = None
+    """Central's other public key: what the box decides with offline must be signed by it. Without it the box takes no
+    snapshot, and decides nothing by itself."""
 
     @model_validator(mode="after")
     def _addresses(self) -> "Central":
@@ -103,16 +106,18 @@ class Screen(Section):
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8080
     """0 picks a free one; the address is printed and written to `<data>/screen.url`."""
-    wait_seconds: Annotated[float, Field(ge=0.0, le=5.0)] = 1.0
-    """How long a scan waits for central before the gate's own answer is painted. Without a registry on the box that
-    answer is only CHECK, so waiting costs nothing; with the link down it is not waited for."""
+    wait_seconds: Annotated[float, Field(ge=0.0, le=5.0)] = 0.25
+    """How long a scan waits for central before the gate's own answer is painted; with the link down, not at all."""
 
 
 class EdgeSettings(Section):
     site: Name
     edge: Name
     data: str = "data/edge"
-    """Folder of the outbox and of evidence that waits for central."""
+    """Folder of the outbox, of evidence that waits for central, and of the snapshot, which is encrypted."""
+    memory: str = "/dev/shm"  # noqa: S108  (memory, not a disk: that is the point)
+    """A file system in memory. The key that opens the snapshot lies there: it outlives a restart of the program, not a
+    loss of power. Anything but tmpfs is not used."""
     eyes: Annotated[int, Field(ge=1, le=64)] | None = None
     """Processes that share the cameras; one a core when not given."""
     central: Central | None = None

@@ -11,6 +11,8 @@ from central import db
 from central.alerts.tables import alert
 
 BREACH = "breach"
+DIFFERS = "differs"
+"""A gate has answered by itself, and central answers otherwise."""
 _SHOWN_DONE = 50
 
 
@@ -128,6 +130,10 @@ async def raise_or_bump(connection: AsyncConnection, raised: Raised) -> None:
 
 def _alert(row: RowMapping) -> Alert:
     return Alert(**{name: value for name, value in row.items() if name != "dedupe"})
+
+
+async def is_raised(connection: AsyncConnection, dedupe: str) -> bool:
+    return (await connection.execute(select(alert.c.id).where(alert.c.dedupe == dedupe))).first() is not None
 
 
 async def open_alerts(connection: AsyncConnection) -> list[Alert]:

@@ -31,6 +31,7 @@ from models.wire.events import (
     Data,
     EdgeState,
     PassScanned,
+    PassShown,
     Receipt,
     Unreadable,
     Verdict,
@@ -110,6 +111,11 @@ async def _scanned(work: _Round, element: Element, data: PassScanned) -> None:
         work.verdicts.append((Box(element.event.site, element.event.edge), verdict))
 
 
+async def _shown(work: _Round, element: Element, data: PassShown) -> None:
+    if await passes.record_shown(work.connection, element.event, data):
+        work.touched.add(ALERTS)
+
+
 async def _breached(work: _Round, element: Element, data: ZoneBreached) -> None:
     await quarantine.record(work.connection, element.event, data, late=work.is_late(element))
     work.touched.add(ALERTS)
@@ -135,6 +141,7 @@ Apply = Callable[[_Round, Element, Any], Awaitable[None]]
 APPLY: Mapping[type[Data], Apply] = MappingProxyType(
     {
         PassScanned: _scanned,
+        PassShown: _shown,
         ZoneBreached: _breached,
         CrowdLevel: _level,
         CrowdMeasured: _measured,

@@ -7,19 +7,20 @@ from typing import Any
 
 import msgspec
 from msgspec import UNSET
-from sqlalchemy import func, select
+from sqlalchemy import case, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from central import db
+from central.alerts import service as alerts
 from central.keys import Keys
 from central.passes import rules
-from central.passes.tables import decision
+from central.passes.tables import decision, painted
 from central.registry import service as registry
 from models.passes.decision import Decision, decide
-from models.passes.facts import Fact
+from models.passes.facts import Fact, to_json
 from models.passes.outcome import Outcome
 from models.passes.policy import Policy
-from models.wire.events import Event, PassScanned, Verdict
+from models.wire.events import Event, PassScanned, PassShown, Verdict
 from models.wire.seal import Unopenable
 
 _log = logging.getLogger(__name__)
@@ -29,6 +30,8 @@ _log = logging.getLogger(__name__)
 class Decided:
     decision: Decision
     resident: bytes | None
+    facts: dict[str, Fact]
+    """What the policy read."""
 
 
 async def decide_scan(
@@ -57,7 +60,8 @@ async def decide_scan(
     decided = decide(facts, policy, now, code=code, place=event.site)
     if damaged:
         decided = replace(decided, outcome=Outcome.CHECK, reasons=("no_data",))
-    return Decided(decision=decided, resident=person.id if person else None)
+    read = {name: fact for name, fact in facts.items() if name in policy.reads}
+    return Decided(decision=decided, resident=person.id if person else None, facts=read)
 
 
 async def record(
@@ -71,7 +75,8 @@ async def record(
     late: bool,
 ) -> Verdict | None:
     """One new pass.scanned. The verdict is None when it comes too late to be of use."""
-    made = await decide_scan(connection, keys, policy, event, scan, now=now)
+    at = rules.moment_of(event, now, late=late)
+    made = await decide_scan(connection, keys, policy, event, scan, now=at)
     answer = made.decision
     await connection.execute(
         db.insert(connection, decision)
@@ -90,9 +95,12 @@ async def record(
             valid_until=answer.valid_until,
             local_outcome=str(scan.local.outcome),
             late=late,
+            snapshot_at=scan.local.snapshot_at or None,
+            facts=msgspec.json.encode({name: to_json(fact.value) for name, fact in made.facts.items()}).decode(),
         )
         .on_conflict_do_nothing(index_elements=["scan"])
     )
+    await _compare(connection, event, event.id, "decided", answer.outcome, late=late)
     if late:
         return None
     return Verdict(
@@ -103,6 +111,49 @@ async def record(
         decided_at=now,
         valid_until=UNSET if answer.valid_until is None else answer.valid_until,
     )
+
+
+async def record_shown(connection: AsyncConnection, event: Event, shown: PassShown) -> bool:
+    """One new pass.shown: what an officer saw, held against what central says. True when there is an alert."""
+    return await _compare(connection, event, shown.scan, "shown", shown.outcome, late=False)
+
+
+async def _compare(
+    connection: AsyncConnection, event: Event, scan: str, side: str, outcome: Outcome, *, late: bool
+) -> bool:
+    """Whichever comes second sees both, and raises an alert where they differ; what is corrected later ends it."""
+    statement = db.insert(connection, painted).values({"scan": scan, side: outcome.severity, "late": late})
+    new = statement.excluded
+    # Of several that were shown the most severe one counts: an answer on a screen only becomes more severe.
+    greater = case((new[side] > func.coalesce(painted.c[side], -1), new[side]), else_=painted.c[side])
+    row = (
+        await connection.execute(
+            statement.on_conflict_do_update(
+                index_elements=["scan"], set_={side: greater, "late": or_(painted.c.late, new.late)}
+            ).returning(painted.c.shown, painted.c.decided, painted.c.late)
+        )
+    ).one()
+    if row.shown is None or row.decided is None:
+        return False
+    ours, theirs = Outcome.of(row.decided), Outcome.of(row.shown)
+    raised = alerts.Raised(
+        dedupe=f"{alerts.DIFFERS}/{scan}",
+        kind=alerts.DIFFERS,
+        site=event.site,
+        edge=event.edge,
+        camera=event.camera,
+        place=f"{theirs} → {ours}",
+        at=event.time,
+        level=3,
+        certainty="",
+        evidence="",
+        late=row.late,
+        ended=ours == theirs,
+    )
+    if not rules.differs(theirs, ours) and not await alerts.is_raised(connection, raised.dedupe):
+        return False
+    await alerts.raise_or_bump(connection, raised)
+    return True
 
 
 async def outcomes(connection: AsyncConnection, since: datetime) -> dict[str, int]:

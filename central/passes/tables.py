@@ -1,4 +1,4 @@
-from sqlalchemy import Boolean, Column, Index, LargeBinary, Table, Text
+from sqlalchemy import Boolean, Column, Index, Integer, LargeBinary, Table, Text
 
 from central.db import Moment, metadata
 
@@ -19,6 +19,18 @@ decision = Table(
     Column("valid_until", Moment),
     Column("local_outcome", Text, nullable=False),
     Column("late", Boolean, nullable=False),
+    Column("snapshot_at", Moment),  # how old the gate's own data was; empty: it had none
+    Column("facts", Text),  # JSON: what the answer rests on
     Index(None, "resident", "scanned_at"),
     Index(None, "scanned_at"),
+)
+
+# What the officer's screen said beside what central decided, in whichever order they come. Severities: 0 to 2.
+painted = Table(
+    "painted",
+    metadata,
+    Column("scan", Text, primary_key=True),
+    Column("shown", Integer),
+    Column("decided", Integer),
+    Column("late", Boolean, nullable=False),
 )

@@ -22,6 +22,7 @@ identity = Table(
     Column("resident", LargeBinary(16), ForeignKey("resident.id"), nullable=False, index=True),
     Column("kind", Text, nullable=False),
     Column("tail", Text, nullable=False),
+    Column("outside", LargeBinary(8)),  # its name in the snapshots that gates carry
 )
 
 # Append-only: a newer row of the same kind counts, an older one stays to be read.
@@ -38,4 +39,13 @@ fact = Table(
     Column("recorded_at", Moment, nullable=False),
     Column("supersedes", BigInteger().with_variant(Integer, "sqlite")),
     Index(None, "resident", "kind"),
+)
+
+# Who has changed, for the next snapshot; without a resident: so many that all are read again.
+change = Table(
+    "change",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("resident", LargeBinary(16)),
+    Column("at", Moment, nullable=False),
 )

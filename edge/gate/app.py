@@ -27,6 +27,7 @@ from edge.gate.eyes import Broken, Eye, spread
 from edge.gate.link import Link
 from edge.gate.outbox import InUse, Outbox, Ranges, Thinned, Urgency
 from edge.gate.screen import Screen, Showing
+from edge.gate.snapshot import Snapshots
 from edge.gate.uuid7 import uuid7
 from edge.gate.verdict import Painting, Verdicts, decide, masked
 from edge.settings import Camera, Central, EdgeSettings
@@ -84,6 +85,16 @@ class Gate:
             on_verdict=self._answered,
             on_change=self._link_changed,
         )
+        self.snapshots: Snapshots | None = None
+        if central.sign_key is not None:
+            self.snapshots = Snapshots(
+                folder / "snapshot",
+                central.http,
+                urlsafe_b64decode(central.sign_key.rstrip("=") + "="),
+                Box(settings.site, settings.edge),
+                memory=Path(settings.memory),
+                on_change=self._snapshot_changed,
+            )
         self._verdicts = Verdicts(settings.screen.wait_seconds)
         self._guard = threading.Lock()
         self._cards: OrderedDict[str, _Card] = OrderedDict()
@@ -104,6 +115,8 @@ class Gate:
 
     def start(self) -> None:
         self.link.start()
+        if self.snapshots:
+            self.snapshots.start()
         self._clock.start()
         for eye in self._eyes:
             eye.start()
@@ -120,6 +133,8 @@ class Gate:
         self._clock.join()
         self.link.drain(until - time.monotonic())
         self.link.close()
+        if self.snapshots:
+            self.snapshots.close()
         self.evidence.close()
         self.outbox.close()
 
@@ -153,6 +168,8 @@ class Gate:
                 "evidence_waiting": self.evidence.waiting,
                 "evidence_dropped": self.evidence.dropped,
                 "evidence_refused": self.evidence.refused,
+                "snapshots": self.snapshots.fetched if self.snapshots else 0,
+                "snapshots_refused": self.snapshots.refused if self.snapshots else 0,
                 "eye_restarts": sum(eye.restarts for eye in self._eyes),
                 "eye_broken": sum(eye.broken for eye in self._eyes),
             },
@@ -195,7 +212,9 @@ class Gate:
                 self._cards.popitem(last=False)
             while len(self._newest) > _CARDS:
                 self._newest.popitem(last=False)
-            local = decide(seen.code)
+            snapshot = self.snapshots.current if self.snapshots else None
+            believed = clock.claim(seen.seen_at)
+            local = decide(seen.code, snapshot, seen.seen_at, place=self._settings.site, clock=believed)
             paintings = self._verdicts.ask(scan, local, now=time.monotonic(), link_up=self.link.is_up)
         identity = _identity(seen.code)
         data = events.PassScanned(
@@ -313,6 +332,10 @@ class Gate:
             if painting is not None:
                 self._show([painting])
 
+    def _snapshot_changed(self) -> None:
+        snapshot = self.snapshots.current if self.snapshots else None
+        self.screen.carries(None if snapshot is None else snapshot.as_of)
+
     def _link_changed(self, up: bool) -> None:
         self.screen.link(up, self.outbox.waiting)
         self._tick.set()
@@ -350,6 +373,7 @@ class Gate:
                     kind=seen.code.kind,
                     at=at,
                     repeat=painting.repeat,
+                    as_of=painting.as_of,
                     crop=seen.crop,
                 )
             )

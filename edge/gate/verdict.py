@@ -7,19 +7,71 @@ only more severe: what was red never turns green.
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Literal
 
+from msgspec import UNSET
+
+from edge.gate.snapshot import Snapshot
+from models.passes import decision
+from models.passes.facts import standing
+from models.passes.names import name_key
 from models.passes.outcome import Outcome
+from models.passes.packing import Carried, name_tag
 from models.passes.scan import Pass
 from models.wire.events import Local, Verdict
 
 _KEPT = 512
 """Scans remembered; older ones get no late answer."""
+_PATIENT_S = 1.0
+"""A gate that knows nobody can only say CHECK: it waits longer for somebody who does."""
 
 
-def decide(code: Pass) -> Local:
-    """The gate's own answer. Without a registry on the box nobody is known: an officer looks."""
+def decide(
+    code: Pass,
+    snapshot: Snapshot | None,
+    now: datetime,
+    *,
+    place: str,
+    clock: Literal["synced", "holdover", "unset"] = "synced",
+) -> Local:
+    """The gate's own answer: central's rules on what central last said. What the box lacks is CHECK, never FAIL."""
+    if snapshot is None:
+        return unknowing(code)
+    policy = snapshot.policy(now)
+    if clock == "unset" or policy is None:
+        return Local(
+            outcome=Outcome.CHECK,
+            reasons=("no_policy" if clock != "unset" else "clock_unset", *code.reasons),
+            snapshot_at=snapshot.as_of,
+        )
+    person = snapshot.find(code.ids)
+    is_other = person is not None and _contradicts(code, person)
+    facts = standing(person.history, now) if person and not is_other else {}
+    made = decision.decide(
+        facts, policy, now, code=code.facts | {"kind": code.kind, "signature": code.signature}, place=place
+    )
+    outcome, reasons = made.outcome, made.reasons
+    if person is None and not snapshot.is_complete:
+        reasons = tuple("no_data" if reason == "unknown" else reason for reason in reasons)
+    if not policy.reads <= snapshot.kinds:
+        outcome, reasons = Outcome.CHECK, ("no_data", *reasons)
+    if now - snapshot.as_of >= policy.offline:
+        outcome, reasons = Outcome.CHECK, ("stale_data", *reasons)
+    return Local(outcome=outcome, reasons=tuple(dict.fromkeys(reasons)), policy=policy.id, snapshot_at=snapshot.as_of)
+
+
+def unknowing(code: Pass) -> Local:
+    """Without a registry nobody is known: an officer looks."""
     return Local(outcome=Outcome.CHECK, reasons=("no_registry", *code.reasons))
+
+
+def _contradicts(code: Pass, person: Carried) -> bool:
+    """Whether another name or year of birth stands on the code. What is left out or masked is no contradiction."""
+    if code.name and "*" not in code.name and name_tag(name_key(code.name)) != person.name_tag:
+        return True
+    year = code.birth.year if code.birth else code.birth_year
+    return year is not None and person.birth_year is not None and year != person.birth_year
 
 
 def masked(code: Pass, outcome: Outcome) -> str:
@@ -40,11 +92,14 @@ class Painting:
     by: Literal["edge", "central"]
     after_ms: int
     repeat: int = 0
+    as_of: datetime | None = None
+    """How old the data is that the gate's own answer rests on."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Scan:
     asked_at: float
+    due_at: float
     local: Local
     painted: Painting | None = None
 
@@ -62,7 +117,8 @@ class Verdicts:
 
     def ask(self, scan: str, local: Local, *, now: float, link_up: bool) -> list[Painting]:
         """A new scan. Its own answer is painted at once when nobody else can answer."""
-        self._scans[scan] = _Scan(now, local)
+        wait_s = max(self._wait_s, _PATIENT_S) if local.snapshot_at is UNSET and self._wait_s else self._wait_s
+        self._scans[scan] = _Scan(now, now + wait_s, local)
         painted = []
         while len(self._scans) > _KEPT:
             oldest = next(iter(self._scans))
@@ -89,12 +145,12 @@ class Verdicts:
         return [
             self._paint_local(name, now)
             for name, scan in self._scans.items()
-            if scan.painted is None and (not link_up or now - scan.asked_at >= self._wait_s)
+            if scan.painted is None and (not link_up or now >= scan.due_at)
         ]
 
     def next_due(self) -> float | None:
         """When `due` has something again."""
-        return min((s.asked_at + self._wait_s for s in self._scans.values() if s.painted is None), default=None)
+        return min((s.due_at for s in self._scans.values() if s.painted is None), default=None)
 
     def again(self, scan: str, repeat: int) -> Painting | None:
         """The same code once more: what was painted flashes with the count. None while its answer is still awaited."""
@@ -112,6 +168,13 @@ class Verdicts:
         self, scan: str, outcome: Outcome, reasons: Sequence[str], by: Literal["edge", "central"], now: float
     ) -> Painting:
         known = self._scans[scan]
-        painting = Painting(scan, outcome, tuple(reasons), by, max(0, round((now - known.asked_at) * 1000)))
+        painting = Painting(
+            scan,
+            outcome,
+            tuple(reasons),
+            by,
+            max(0, round((now - known.asked_at) * 1000)),
+            as_of=known.local.snapshot_at or None if by == "edge" else None,
+        )
         self._scans[scan] = replace(known, painted=painting)
         return painting

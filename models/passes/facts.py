@@ -4,7 +4,7 @@ A fact holds from `from_` until `until`; `recorded_at` is when we learned it. Ad
 vocabulary; giving a name another type never happens.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from types import MappingProxyType
@@ -91,6 +91,39 @@ class Fact:
         if isinstance(self.value, date):
             return datetime.combine(self.value, time(), LOCAL)
         return self.from_
+
+
+ALWAYS = datetime(1900, 1, 1, tzinfo=UTC)
+"""Since when holds what tells no beginning."""
+
+
+class Written(NamedTuple):
+    """A line of a resident's history as the registry keeps it: never changed, only superseded."""
+
+    id: int
+    kind: str
+    value: Any
+    """As JSON spells it; None takes back what was said of this kind before."""
+    from_: datetime | None
+    until: datetime | None
+    recorded_at: datetime
+    source: str
+    supersedes: int | None = None
+
+
+def standing(history: Iterable[Written], now: datetime) -> dict[str, Fact]:
+    """What holds now, of a history in the order of its ids: for each kind the newest line that is in its time.
+
+    A line supersedes another from its own beginning on. This is the one reading of a history, at central and at a gate.
+    """
+    begun = [line for line in history if line.from_ is None or line.from_ <= now]
+    gone = {line.supersedes for line in begun}
+    newest = {line.kind: line for line in begun if line.id not in gone and (line.until is None or now < line.until)}
+    return {
+        kind: Fact(parse(kind, line.value), line.from_ or ALWAYS, line.until, line.recorded_at, line.source)
+        for kind, line in newest.items()
+        if line.value is not None
+    }
 
 
 def parse(name: str, raw: Any) -> Value:

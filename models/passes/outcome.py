@@ -15,3 +15,7 @@ class Outcome(StrEnum):
     def severity(self) -> int:
         """PASS 0, CHECK 1, FAIL 2: an answer on the screen may only become more severe."""
         return list(Outcome).index(self)
+
+    @classmethod
+    def of(cls, severity: int) -> "Outcome":
+        return list(cls)[severity]

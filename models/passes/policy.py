@@ -59,6 +59,13 @@ class Policy:
     name: str
     effective_from: datetime
     rows: tuple[Row, ...]
+    offline: timedelta
+    """How old a gate's own data may be for its answer to count without central's."""
+
+    @property
+    def reads(self) -> frozenset[str]:
+        """Facts that an answer may rest on."""
+        return frozenset().union(*(row.reads for row in self.rows))
 
 
 class _Need(Struct, frozen=True, forbid_unknown_fields=True):
@@ -81,6 +88,7 @@ class _Document(Struct, frozen=True, forbid_unknown_fields=True):
     effective_from: Annotated[datetime, Meta(tz=True)]
     rows: Annotated[tuple[_Row, ...], Meta(min_length=1)]
     title: str = ""
+    offline_hours: Annotated[int, Meta(gt=0, le=168)] = 24
 
 
 def load(path: Path) -> Policy:
@@ -107,6 +115,7 @@ def parse(document: bytes, *, name: str) -> Policy:
         name=read.name,
         effective_from=read.effective_from,
         rows=tuple(_compiled(row, f"{name}: row {row.id}") for row in read.rows),
+        offline=timedelta(hours=read.offline_hours),
     )
 
 

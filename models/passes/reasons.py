@@ -49,5 +49,6 @@ REASONS: Mapping[str, Reason] = MappingProxyType(
         "no_registry": Reason(51, Outcome.CHECK),
         "no_policy": Reason(52, Outcome.CHECK),
         "rule_error": Reason(53, Outcome.CHECK),
+        "clock_unset": Reason(54, Outcome.CHECK),
     }
 )

@@ -46,15 +46,28 @@ def _box(shared: bytes, ephemeral: bytes, recipient: bytes) -> ChaCha20Poly1305:
 
 def seal(identity: Identity, recipient: bytes, *, ephemeral: bytes | None = None) -> str:
     """Seal to a raw 32-byte X25519 public key. `ephemeral` is given only by replay, which must be byte-identical."""
+    return close(msgspec.json.encode(identity), recipient, ephemeral=ephemeral)
+
+
+def close(plain: bytes, recipient: bytes, *, ephemeral: bytes | None = None) -> str:
+    """As `seal`, any bytes."""
     mine = X25519PrivateKey.from_private_bytes(ephemeral) if ephemeral else X25519PrivateKey.generate()
     public = mine.public_key().public_bytes_raw()
     shared = mine.exchange(X25519PublicKey.from_public_bytes(recipient))
-    ciphertext = _box(shared, public, recipient).encrypt(_NONCE, msgspec.json.encode(identity), None)
+    ciphertext = _box(shared, public, recipient).encrypt(_NONCE, plain, None)
     return f"{key_id(recipient)}.{urlsafe_b64encode(public + ciphertext).decode()}"
 
 
 def unseal(sealed: str, keys: Mapping[str, X25519PrivateKey]) -> Identity:
     """Open with the key that the box names (key id -> private key). Raises Unopenable."""
+    try:
+        return msgspec.json.decode(open_(sealed, keys), type=Identity)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise Unopenable(f"sealed box is damaged: {type(error).__name__}") from error
+
+
+def open_(sealed: str, keys: Mapping[str, X25519PrivateKey]) -> bytes:
+    """As `unseal`, any bytes. Raises Unopenable."""
     kid, _, body = sealed.partition(".")
     key = keys.get(kid)
     if key is None:
@@ -63,7 +76,6 @@ def unseal(sealed: str, keys: Mapping[str, X25519PrivateKey]) -> Identity:
         raw = urlsafe_b64decode(body.encode())
         public, ciphertext = raw[:_PUBLIC_BYTES], raw[_PUBLIC_BYTES:]
         shared = key.exchange(X25519PublicKey.from_public_bytes(public))
-        plain = _box(shared, public, key.public_key().public_bytes_raw()).decrypt(_NONCE, ciphertext, None)
-        return msgspec.json.decode(plain, type=Identity)
-    except (ValueError, InvalidTag, msgspec.MsgspecError) as error:
+        return _box(shared, public, key.public_key().public_bytes_raw()).decrypt(_NONCE, ciphertext, None)
+    except (ValueError, InvalidTag) as error:
         raise Unopenable(f"sealed box is damaged: {type(error).__name__}") from error

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import yaml
 
 from scripts.city import people, scene
 from scripts.city.rtsp import RtspServer
@@ -225,7 +226,8 @@ class Demo:
             f"database: sqlite+aiosqlite:///{RUN}/central/central.db\n"
             f"broker: mqtt://127.0.0.1:{self._mqtt}\n"
             f"data: {RUN}/central\n"
-            f"port: {self._http}\n",
+            f"port: {self._http}\n"
+            f"snapshot: {{every_seconds: 2, carry: {{{SITE}: all}}}}\n",
             encoding="utf-8",
         )
         keys = self._child("keys", *python("-m", "central", "keys", "--config", str(config)))
@@ -237,7 +239,7 @@ class Demo:
         ).finish()
         self._central = self._child("central", *python("-m", "central", "serve", str(config)))
         box = RUN / "edge.yaml"
-        box.write_text(self._box(seal_key=keys.last_words().splitlines()[-1]), encoding="utf-8")
+        box.write_text(self._box(yaml.safe_load(keys.last_words())), encoding="utf-8")
         self._edge = self._child("edge", *python("-m", "edge", "run", str(box)))
         gate.finish()
         self._windows = scene.windows(scene.clip(SCENES[GATE], CACHE))
@@ -259,7 +261,7 @@ class Demo:
         self._servers[name].add(name, scene.clip(SCENES[name], CACHE))
         self._servers[name].start()
 
-    def _box(self, seal_key: str) -> str:
+    def _box(self, keys: dict[str, str]) -> str:
         """The edge's configuration. JSON is YAML."""
         cameras: list[dict[str, Any]] = [
             {"id": GATE, "source": self._servers[GATE].url(GATE), "watch": "checkpoint", "hold_seconds": HOLD_S},
@@ -286,7 +288,7 @@ class Demo:
         return json.dumps(
             {
                 "site": SITE, "edge": EDGE, "data": str(RUN / "edge"),
-                "central": {"broker": f"mqtt://127.0.0.1:{self._mqtt}", "http": self.central, "seal_key": seal_key},
+                "central": {"broker": f"mqtt://127.0.0.1:{self._mqtt}", "http": self.central, **keys},
                 "screen": {"port": 0}, "cameras": cameras,
             },
             indent=1,

@@ -24,6 +24,7 @@ import httpx
 import numpy as np
 import pytest
 import segno
+import yaml
 from playwright.sync_api import Browser, sync_playwright
 from sqlalchemy import text
 
@@ -193,6 +194,7 @@ class Street:
             "port": port,
             "policy": str(ROOT / "configs/policies/directive-22.json"),
             "pass_fresh_seconds": 15.0,
+            "snapshot": {"every_seconds": 0.5, "carry": {"*": "all"}},
         }
         config.write_text(json.dumps(settings))  # JSON is YAML
         return config
@@ -251,7 +253,7 @@ class Street:
             "central": {
                 "broker": self.broker,
                 "http": self.central_url,
-                "seal_key": self._say("keys", "--config", str(self.folder / "central.yaml")).strip(),
+                **yaml.safe_load(self._say("keys", "--config", str(self.folder / "central.yaml"))),
             },
             "screen": {"port": 0, "wait_seconds": 5.0},
             "cameras": [

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -33,6 +33,8 @@ LINES = 3
 class _Link:
     up: bool = False
     waiting: int = 0
+    as_of: datetime | None = None
+    """Of the data that the gate decides with by itself; None: it has none."""
 
 
 def reason_lines(lang: str, reasons: Sequence[str]) -> list[str]:
@@ -98,7 +100,13 @@ class Screen:
 
     def link(self, up: bool, waiting: int) -> None:
         """Whether central is reached, and how many events wait for it."""
-        link = _Link(up, waiting)
+        self._tell(replace(self._link, up=up, waiting=waiting))
+
+    def carries(self, as_of: datetime | None) -> None:
+        """What the gate decides with by itself, and how old that is."""
+        self._tell(replace(self._link, as_of=as_of))
+
+    def _tell(self, link: _Link) -> None:
         if link != self._link:
             self._link = link
             self._feed.touch("line")

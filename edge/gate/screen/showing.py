@@ -32,6 +32,8 @@ class Showing:
     kind: str
     at: datetime
     repeat: int = 0
+    as_of: datetime | None = None
+    """How old the data is that the gate's own answer rests on."""
     crop: bytes | None = None
 
 

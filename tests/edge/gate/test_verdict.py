@@ -2,13 +2,13 @@ from datetime import UTC, datetime
 
 import pytest
 
-from edge.gate.verdict import Verdicts, decide, masked
+from edge.gate.verdict import Verdicts, masked, unknowing
 from models.passes.outcome import Outcome
 from models.passes.scan import Pass
 from models.wire.events import Verdict
 
 CODE = Pass(kind="cccd", ids=(("cccd", "001203004567"),), name="Nguyễn Văn An")
-LOCAL = decide(CODE)
+LOCAL = unknowing(CODE)
 
 
 def central(outcome: str, scan: str = "s1") -> Verdict:
@@ -18,7 +18,7 @@ def central(outcome: str, scan: str = "s1") -> Verdict:
 
 def test_without_a_registry_everybody_is_checked_and_the_codes_own_faults_are_named() -> None:
     assert (LOCAL.outcome, LOCAL.reasons) == (Outcome.CHECK, ("no_registry",))
-    assert decide(Pass(kind="unknown", reasons=("not_a_pass",))).reasons == ("no_registry", "not_a_pass")
+    assert unknowing(Pass(kind="unknown", reasons=("not_a_pass",))).reasons == ("no_registry", "not_a_pass")
 
 
 @pytest.mark.parametrize("outcome", ["PASS", "CHECK", "FAIL"])

@@ -1,0 +1,243 @@
+"""Central builds, a gate fetches over HTTP: the same answers on both sides, and nothing for whoever copies a disk."""
+
+import shutil
+import threading
+import time
+from base64 import urlsafe_b64decode
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import httpx
+import pytest
+import uvicorn
+from fastapi import FastAPI
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from central.registry.rules import Row, Told
+from central.registry.service import take_rows
+from central.snapshot.routes import routes
+from central.snapshot.rules import Carry
+from central.snapshot.service import Order, build, is_due, present
+from edge.gate.snapshot import Snapshots, Unusable
+from edge.gate.verdict import decide
+from models.passes.outcome import Outcome
+from models.passes.scan import Pass
+from models.wire.snapshot import Untrusted
+from models.wire.topics import Box
+from tests.central.city import City
+
+BOX = Box("cp-014", "edge-01")
+AN, BINH, CHI = "001080000001", "001080000002", "001080000003"
+STRANGER = "001080000009"
+NOW = datetime.now(UTC).replace(microsecond=0)
+
+
+def tell(city: City, number: str, *told: Told, ward: str = "Ba Đình", name: str = "Nguyễn Văn An") -> None:
+    row = Row((("cccd", number), ("qid", f"q{number}")), name, "1980-02-01", "male", ward, told)
+    city.run(lambda engine: take_rows(engine, city.keys, {1: row}, "test", datetime.now(UTC)))
+
+
+def declared(hours: float = 1) -> Told:
+    return Told("declared_at", NOW - timedelta(hours=hours))
+
+
+def code(number: str, name: str = "NGUYEN VAN AN", kind: str = "cccd") -> Pass:
+    return Pass(kind="cccd", ids=((kind, number),), name=name, birth_year=1980)
+
+
+class Town:
+    """Central's snapshot room behind a real socket, and one gate."""
+
+    def __init__(self, city: City, folder: Path, url: str, carry: Carry) -> None:
+        policy = (city.root / "configs/policies/directive-22.json").read_bytes()
+        self.city = city
+        self.order = Order(
+            database=city.url, data=str(folder.parent / "keys"), carry={BOX.site: carry}, common=(("policy", policy),)
+        )
+        self.url = url
+        self.folder = folder
+        self.memory = Path("/dev/shm") / f"cua-o-test-{folder.parent.name}"
+        self.memory.mkdir(exist_ok=True)
+        self.gates: list[Snapshots] = []
+
+    def gate(self, folder: Path | None = None, memory: Path | None = None, *, sign_key: str | None = None) -> Snapshots:
+        key = urlsafe_b64decode((sign_key or self.city.keys.sign_text) + "=")
+        made = folder or self.folder
+        gate = Snapshots(made, self.url, key, BOX, memory=memory or self.memory, on_change=lambda: None)
+        self.gates.append(gate)
+        return gate
+
+    def build(self) -> None:
+        async def due(engine: AsyncEngine) -> bool:
+            return await is_due(engine, self.order)
+
+        assert self.city.run(due)
+        thread = threading.Thread(target=build, args=(self.order,))
+        thread.start()
+        thread.join()
+        assert not self.city.run(due)
+
+
+@contextmanager
+def serving(app: FastAPI) -> Iterator[str]:
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error", access_log=False))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    try:
+        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+@pytest.fixture
+def town(city: City, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Town]:
+    carry: Carry = getattr(request, "param", "all")
+    app = FastAPI()
+    app.include_router(routes(tmp_path / "keys" / "snapshots", city.keys, {BOX.site: carry}))
+    with serving(app) as url:
+        made = Town(city, tmp_path / "gate", url, carry)
+        yield made
+        for gate in made.gates:
+            gate.close()
+        shutil.rmtree(made.memory)
+
+
+def answer(gate: Snapshots, number: str, *, at: datetime | None = None, **code_of: str) -> tuple[str, tuple[str, ...]]:
+    local = decide(code(number, **code_of), gate.current, at or datetime.now(UTC), place=BOX.site)
+    return str(local.outcome), local.reasons
+
+
+def test_a_gate_answers_as_central_would(town: Town) -> None:
+    tell(town.city, AN, declared())
+    tell(town.city, BINH, declared(100))
+    tell(town.city, CHI, declared(), Told("status_f0", value=True))
+    town.build()
+    gate = town.gate()
+    gate.renew()
+    assert answer(gate, AN) == ("PASS", ())
+    assert answer(gate, f"q{AN}", kind="qid") == ("PASS", ())
+    assert answer(gate, BINH) == ("CHECK", ("declaration_expired",))
+    assert answer(gate, CHI) == ("FAIL", ("f0",))
+    assert answer(gate, STRANGER) == ("CHECK", ("unknown",))
+    assert answer(gate, AN, name="TRAN THI BINH") == ("CHECK", ("unknown",))
+    assert answer(gate, AN, at=NOW + timedelta(hours=30)) == ("CHECK", ("stale_data",))
+    assert answer(gate, CHI, at=NOW + timedelta(hours=30))[0] == "CHECK"
+
+
+@pytest.mark.parametrize("town", [("Ba Đình",)], indirect=True)
+def test_a_gate_carries_its_wards_and_whoever_must_not_pass_anywhere(town: Town) -> None:
+    tell(town.city, AN, declared())
+    tell(town.city, BINH, declared(), ward="Đống Đa")
+    tell(town.city, CHI, declared(), Told("order_active", "home-7"), ward="Đống Đa")
+    town.build()
+    gate = town.gate()
+    gate.renew()
+    assert answer(gate, AN) == ("PASS", ())
+    assert answer(gate, BINH) == ("CHECK", ("no_data",))
+    assert answer(gate, CHI) == ("FAIL", ("order_elsewhere",))
+
+
+def test_only_what_changed_is_built_and_fetched_again(town: Town) -> None:
+    tell(town.city, AN, declared())
+    town.build()
+    gate = town.gate()
+    gate.renew()
+    before = present(town.order.folder)
+    assert before
+    (scope,) = (scope for name, scope in before.scopes.items() if name == "all")
+    town.city.run(lambda engine: _flag(engine, town.city))
+    town.build()
+    gate.renew()
+    after = present(town.order.folder)
+    assert after
+    assert after.scopes["all"].base == scope.base
+    assert after.scopes["all"].delta
+    assert answer(gate, AN) == ("FAIL", ("f1",))
+
+
+async def _flag(engine: AsyncEngine, city: City) -> None:
+    from central import db
+    from central.registry.service import Line, write
+
+    async with db.writing(engine) as connection:
+        await write(
+            connection,
+            city.keys.key("cccd", AN),
+            [Line("status_f1", value=True, from_=NOW)],
+            source="test",
+            now=datetime.now(UTC),
+        )
+
+
+def test_a_fetch_goes_on_where_it_was_cut_off(town: Town) -> None:
+    tell(town.city, AN, declared())
+    town.build()
+    built = present(town.order.folder)
+    assert built
+    base = built.scopes["all"].base.part
+    whole = (town.order.folder / base.sha256).read_bytes()
+    town.folder.mkdir()
+    (town.folder / f"{base.sha256}.part").write_bytes(whole[:100])
+    ranged = httpx.get(f"{town.url}/snapshot/{base.sha256}", headers={"Range": "bytes=100-"})
+    assert (ranged.status_code, ranged.content) == (206, whole[100:])
+    gate = town.gate()
+    gate.renew()
+    assert answer(gate, AN) == ("PASS", ())
+
+
+def test_what_is_forged_or_damaged_is_refused_and_the_last_good_one_stays(town: Town, tmp_path: Path) -> None:
+    tell(town.city, AN, declared())
+    town.build()
+    gate = town.gate()
+    gate.renew()
+    with pytest.raises(Untrusted, match="sign_key"):
+        town.gate(tmp_path / "other", sign_key="A" * 43).renew()
+    tell(town.city, BINH, declared())
+    town.build()
+    built = present(town.order.folder)
+    assert built
+    damaged = town.order.folder / built.scopes["all"].base.part.sha256
+    damaged.write_bytes(damaged.read_bytes()[:-1] + b"!")
+    with pytest.raises(Untrusted, match="not what the document says"):
+        gate.renew()
+    assert answer(gate, AN) == ("PASS", ())
+
+
+def test_a_program_that_restarts_without_central_still_decides(town: Town) -> None:
+    tell(town.city, AN, declared())
+    town.build()
+    town.gate().renew()
+    again = town.gate()
+    again._take_up()
+    assert answer(again, AN) == ("PASS", ())
+
+
+def test_a_stolen_disk_opens_nothing_and_tells_no_number(town: Town, tmp_path: Path) -> None:
+    tell(town.city, AN, declared())
+    town.build()
+    town.gate().renew()
+    stolen = shutil.copytree(town.folder, tmp_path / "stolen")
+    elsewhere = tmp_path / "memory of another box"
+    elsewhere.mkdir()
+    thief = town.gate(stolen, elsewhere)
+    thief._take_up()
+    assert thief.current is None
+    said = b"".join(path.read_bytes() for path in stolen.iterdir())
+    assert AN.encode() not in said
+    assert b"NGUYEN" not in said
+    assert b"declared" not in said
+
+
+def test_an_unset_clock_is_our_fault_and_no_answer(town: Town) -> None:
+    tell(town.city, AN, Told("status_f0", value=True))
+    town.build()
+    gate = town.gate()
+    gate.renew()
+    local = decide(code(AN), gate.current, datetime.now(UTC), place=BOX.site, clock="unset")
+    assert (local.outcome, local.reasons) == (Outcome.CHECK, ("clock_unset",))
+    assert Unusable.__doc__
