@@ -312,7 +312,9 @@ class Demo:
         )
 
     def _answered(self) -> list[Shown]:
-        return [shown for shown in (self._officer.shown if self._officer else []) if shown.by == "central"]
+        """Answers of somebody who knows the residents: a box that has no snapshot yet can only say CHECK."""
+        shown = self._officer.shown if self._officer else []
+        return [answer for answer in shown if answer.by == "central" or answer.outcome != "CHECK"]
 
     def figures(self) -> dict[str, Any]:
         answered = self._answered()
