@@ -1,4 +1,4 @@
-"""`python -m edge run CONFIG`, `replay CLIP --config FILE`, `read IMAGE…`."""
+"""`python -m edge run CONFIG`, `replay CLIP --config FILE`, `track CLIP --config FILE --mot OUT`, `read IMAGE…`."""
 
 import argparse
 import json
@@ -29,9 +29,18 @@ def _arguments() -> argparse.ArgumentParser:
     replay = verbs.add_parser(
         "replay", help="print the events of a recorded clip as JSON lines, the same ones every time"
     )
-    replay.add_argument("clip", type=Path)
-    replay.add_argument("--config", type=Path, required=True)
-    replay.add_argument("--camera", help="which camera of the config; not needed when there is one")
+    track = verbs.add_parser("track", help="write who is seen in a recorded clip as MOT files, for others to score")
+    for verb in (replay, track):
+        verb.add_argument("clip", type=Path)
+        verb.add_argument("--config", type=Path, required=True)
+        verb.add_argument("--camera", help="which camera of the config; not needed when there is one")
+    track.add_argument(
+        "--mot",
+        type=Path,
+        required=True,
+        metavar="OUT",
+        help="writes OUT.det.txt (boxes with scores) and OUT.txt (tracks)",
+    )
     replay.add_argument("--start", type=_moment, default=_START, help="when the clip begins (default %(default)s)")
     read = verbs.add_parser("read", help="print the codes in pictures, a JSON line for each picture")
     read.add_argument("images", type=Path, nargs="+", metavar="IMAGE")
@@ -49,14 +58,26 @@ def _run(config: Path) -> None:
 
 def _replay(clip: Path, config: Path, camera: str | None, start: datetime) -> None:
     from edge.replay import Unreplayable, replay  # noqa: PLC0415  (see above)
+    from models.vision.detector import Unusable  # noqa: PLC0415  (see above)
 
     try:
         for line in replay(clip, load(config, EdgeSettings), camera, start):
             sys.stdout.buffer.write(line + b"\n")
-    except Unreplayable as error:
+    except (Unreplayable, Unusable) as error:
         raise BadDocument(str(error)) from error
     finally:
         sys.stdout.flush()
+
+
+def _track(clip: Path, config: Path, camera: str | None, mot: Path) -> None:
+    from edge.replay import Unreplayable  # noqa: PLC0415  (see above)
+    from edge.track import track  # noqa: PLC0415  (see above)
+    from models.vision.detector import Unusable  # noqa: PLC0415  (see above)
+
+    try:
+        track(clip, load(config, EdgeSettings), camera, mot)
+    except (Unreplayable, Unusable) as error:
+        raise BadDocument(str(error)) from error
 
 
 def _read(images: Sequence[Path]) -> int:
@@ -81,6 +102,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 _run(given.config)
             case "replay":
                 _replay(given.clip, given.config, given.camera, given.start)
+            case "track":
+                _track(given.clip, given.config, given.camera, given.mot)
             case _:
                 return _read(given.images)
     except BadDocument as error:

@@ -39,7 +39,7 @@ class Unreplayable(ValueError):
 
 def replay(clip: Path, settings: EdgeSettings, camera_id: str | None, start: datetime) -> Iterator[bytes]:
     """One CloudEvent as JSON a line (no newline at its end). Raises Unreplayable before the first one."""
-    camera = _camera(settings, camera_id)
+    camera = camera_of(settings, camera_id)
     epoch = _epoch(clip, settings)
     watch = build(camera, key=_derived(epoch, "watch"))
     recipient = _recipient(settings, epoch)
@@ -122,7 +122,8 @@ def _colour(picture: Any) -> Callable[[], NDArray[Any]]:
     return lambda: np.asarray(picture.to_ndarray(format="bgr24"))
 
 
-def _camera(settings: EdgeSettings, camera_id: str | None) -> Camera:
+def camera_of(settings: EdgeSettings, camera_id: str | None) -> Camera:
+    """The one that is asked for, or the only one. Raises Unreplayable."""
     names = [camera.id for camera in settings.cameras]
     if camera_id is None and len(names) == 1:
         return settings.cameras[0]

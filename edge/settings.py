@@ -69,7 +69,7 @@ class Camera(Section):
     person_px: tuple[int, int] = (60, 200)
     """Expected person height in pixels, at the far and at the near edge."""
     detector: str = "auto"
-    """auto | motion | the path of an .onnx of the YOLOX family."""
+    """auto | motion | a card's name (yolox-nano, picodet-s) | the path of an .onnx (family by card, else by shapes)."""
     hold_seconds: Annotated[float, Field(ge=0.5, le=600.0)] = 10.0
     """Checkpoint: the same code within this time is a repeat, not a new scan."""
     zones: tuple[Zone, ...] = ()

@@ -17,6 +17,8 @@ class Track:
     seen: bool
     last_s: float
     """Stream time at which it was last seen."""
+    score: float = 1.0
+    """How sure the detector was, then."""
 
     @property
     def foot(self) -> tuple[float, float]:

@@ -1,5 +1,8 @@
 """Where the bodies of one camera are: by a detector when one is configured, else by what moves."""
 
+import math
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -7,13 +10,12 @@ from numpy.typing import NDArray
 
 from edge.eyes.frame import Frame
 from edge.settings import Camera
-from models.vision.detector import Detector
+from models.vision.detector import PERSON, Detector, named
 from models.vision.motion import Motion, Size
 from models.vision.tracker import Track, Tracker
 from models.vision.zones import signed_distance
 
 Floats = NDArray[np.float64]
-_PERSON = 0
 
 
 def feet(boxes: Floats) -> Floats:
@@ -32,35 +34,54 @@ def outside_ignored(camera: Camera, boxes: Floats, height: int, width: int) -> N
 
 def detector_of(camera: Camera) -> Detector | None:
     """None where the camera goes by motion. Raises models.vision.detector.Unusable."""
-    return None if camera.detector in {"auto", "motion"} else Detector(Path(camera.detector), least_score=0.2)
+    path = named(camera.detector)
+    return _shared(path) if path else None
+
+
+@lru_cache
+def _shared(path: Path) -> Detector:
+    """One session for all cameras of a process."""
+    return Detector(path, least_score=0.1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """One picture's bodies."""
+
+    boxes: Floats
+    scores: Floats
+    tracks: list[Track]
 
 
 class Bodies:
     """Tracks of one camera's people (or of all that moves), at most `LOOKS` pictures a second."""
 
     MOTION_LOOKS = 12.5
-    DETECTOR_LOOKS = 6.25
+    DETECTOR_LOOKS = 8.0
 
-    def __init__(self, camera: Camera, detector: Detector | None, *, split: bool) -> None:
+    def __init__(self, camera: Camera, detector: Detector | None, *, split: bool, every: bool = False) -> None:
+        """`every`: look at each picture, whatever it costs."""
         far, near = sorted(camera.person_px)
         self._camera = camera
+        self._tall = math.sqrt(far * near)
         self._detector = detector
         self._motion = Motion(Size(far_px=far, near_px=near), split=split)
         self._tracker = Tracker()
-        self._every_s = 0.9 / (self.DETECTOR_LOOKS if detector else self.MOTION_LOOKS)
+        self._every_s = 0.0 if every else 0.9 / (self.DETECTOR_LOOKS if detector else self.MOTION_LOOKS)
         self._next_s = float("-inf")
 
-    def see(self, frame: Frame) -> list[Track] | None:
-        """The tracks, or None when it is too early for another look."""
+    def see(self, frame: Frame) -> Look | None:
+        """None when it is too early for another look."""
         if frame.stream_s < self._next_s:
             return None
         self._next_s = frame.stream_s + self._every_s
         if self._detector:
-            found = self._detector.detect(frame.bgr())
-            people = found.classes == _PERSON
+            found = self._detector.detect(frame.bgr(), person_px=self._tall)
+            people = found.classes == PERSON
             boxes, scores = found.boxes[people], found.scores[people]
         else:
             boxes = self._motion.see(frame.y, frame.stream_s)
             scores = np.ones(len(boxes))
         kept = outside_ignored(self._camera, boxes, *frame.y.shape)
-        return self._tracker.update(boxes[kept], scores[kept], frame.stream_s)
+        boxes, scores = boxes[kept], scores[kept]
+        return Look(boxes=boxes, scores=scores, tracks=self._tracker.update(boxes, scores, frame.stream_s))

@@ -1,7 +1,6 @@
 """A place that nobody may leave, or enter: who crosses its line is told once, with a picture."""
 
 import hmac
-from pathlib import Path
 from typing import cast
 
 import msgspec
@@ -28,7 +27,7 @@ class QuarantineWatch:
 
     def __init__(self, camera: Camera, *, key: bytes) -> None:
         detector = detector_of(camera)
-        self.detector: str | None = Path(camera.detector).stem if detector else "motion"
+        self.detector: str | None = detector.name if detector else "motion"
         self._camera = camera
         self._key = key
         self._bodies = Bodies(camera, detector, split=True)
@@ -41,10 +40,10 @@ class QuarantineWatch:
         if frame.y.shape != self._shape:  # the first frame, or a camera that was set to another size
             self._shape = (frame.y.shape[0], frame.y.shape[1])
             self._zones = self._watches(*self._shape)
-        tracks = self._bodies.see(frame)
-        if tracks is None:
+        look = self._bodies.see(frame)
+        if look is None:
             return []
-        left = [one for zone in self._zones for one in zone.see(tracks, frame.stream_s)]
+        left = [one for zone in self._zones for one in zone.see(look.tracks, frame.stream_s)]
         if not left:
             return []
         still = jpeg(frame.bgr(), most_px=self.STILL_PX)

@@ -1,6 +1,5 @@
 """A street: how many bodies, how full, and how many go by a minute."""
 
-from pathlib import Path
 from typing import Literal
 
 import msgspec
@@ -24,12 +23,13 @@ class TrafficWatch:
     """
 
     LOOK_S = 1.0
+    LEAST_SCORE = 0.2
     REPEAT_S = 60.0
     """A measure that does not change is told this seldom."""
 
     def __init__(self, camera: Camera) -> None:
         self._detector = detector_of(camera)
-        self.detector: str | None = Path(camera.detector).stem if self._detector else "motion"
+        self.detector: str | None = self._detector.name if self._detector else "motion"
         self._camera = camera
         self._zones = [zone for zone in camera.zones if zone.kind in {"count", "count-line"}] or [WHOLE]
         lines = any(zone.kind == "count-line" for zone in self._zones)
@@ -74,12 +74,12 @@ class TrafficWatch:
                 self._counts[zone.id] = Count(corners)
 
     def _flow(self, frame: Frame) -> dict[str, events.Flow]:
-        tracks = self._moving.see(frame) if self._moving else None
-        if tracks is not None:
-            self._tracks = tracks
+        look = self._moving.see(frame) if self._moving else None
+        if look is not None:
+            self._tracks = look.tracks
         now: dict[str, events.Flow] = {}
         for name, flow in self._flows.items():
-            inward, outward = flow.see(tracks or [], frame.stream_s)
+            inward, outward = flow.see(look.tracks if look else [], frame.stream_s)
             now[name] = events.Flow(in_=round(inward, 1), out=round(outward, 1))
         return now
 
@@ -89,6 +89,7 @@ class TrafficWatch:
             return np.array(here, dtype=np.float64).reshape(-1, 2), ["unknown"] * len(here)
         found = self._detector.detect(frame.bgr())
         kept = outside_ignored(self._camera, found.boxes, *self._shape) & np.isin(found.classes, list(COCO))
+        kept &= found.scores >= self.LEAST_SCORE
         return feet(found.boxes[kept]), [COCO[class_] for class_ in found.classes[kept].tolist()]
 
     def _measure(self, frame: Frame, zone: Zone, crowd: Crowd, flow: events.Flow | None) -> list[Sighting]:
