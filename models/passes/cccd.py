@@ -1,67 +1,54 @@
 """The citizen card's QR, 2021 (CCCD) and 2024 (Căn cước).
 
 `number|old CMND|name|ddMMyyyy born|Nam/Nữ|residence|ddMMyyyy issued`; the 2024 card may leave the old number empty and
-appends further fields. The number has no check digit, but it repeats the holder's sex and year of birth: a change of
-either contradicts the card's own fields.
+appends further fields.
 """
 
 import re
 from datetime import date
-from typing import Literal
 
-from models.passes.names import name_key
+from models.passes.names import name_key, tidy
+from models.passes.number import Sex, contradictions
 from models.passes.scan import Pass
 
 _FIELDS = 7
 _CARD = re.compile(r"[0-9]{12}\|(?:[0-9]{9})?\|")
-_SEX: dict[str, Literal["male", "female"]] = {"NAM": "male", "NU": "female"}
-_PROVINCES = """
-    001 002 004 006 008 010 011 012 014 015 017 019 020 022 024 025 026 027 030 031 033
-    034 035 036 037 038 040 042 044 045 046 048 049 051 052 054 056 058 060 062 064 066
-    067 068 070 072 074 075 077 079 080 082 083 084 086 087 089 091 092 093 094 095 096
-"""
-PROVINCES = frozenset(_PROVINCES.split())
-"""Circular 07/2016, appendix 1; the codes survive the merger of 2025. 1xx to 9xx: born abroad."""
+_NEARLY = re.compile(r"[0-9A-Za-z]{6,16}\|[^|]{0,16}\|[^|]*\|(?:[0-9]{8}\||[^|]*\|(?:Nam|Nữ|Nu)\|)", re.IGNORECASE)
+_SEX: dict[str, Sex] = {"NAM": "male", "NU": "female"}
 
 
 def matches(text: str) -> bool:
-    return _CARD.match(text) is not None
+    """Also a card whose number is damaged, so that it is told so."""
+    return _CARD.match(text) is not None or (text.count("|") >= _FIELDS - 1 and _NEARLY.match(text) is not None)
 
 
 def read(text: str) -> Pass:
     """Of a text that `matches`."""
-    fields = [field.strip() for field in text.split("|")]
-    number, old, *rest = fields
-    name, born, sex_word = (*rest, "", "", "")[:3]
-    birth = _day(born)
+    fields = [tidy(field) for field in text.split("|")]
+    number, old, name, born, sex_word, address, issued_on = (*fields, *[""] * _FIELDS)[:_FIELDS]
+    birth, issued = _day(born), _day(issued_on)
     sex = _SEX.get(name_key(sex_word))
-    reasons = contradictions(number, birth, sex)
+    is_number = re.fullmatch(r"[0-9]{12}", number) is not None
+    is_old = re.fullmatch(r"[0-9]{9}", old) is not None
+    reasons = contradictions(number, birth.year if birth else None, sex) if is_number else ["number"]
+    if old and not is_old:
+        reasons.append("old_number")
     if birth is None:
         reasons.append("birth_date")
-    if len(fields) < _FIELDS or not name or sex is None or _day((*rest, "", "", "", "", "")[4]) is None:
+    if issued is not None and birth is not None and issued < birth:
+        reasons.append("issue_date")
+    if len(fields) < _FIELDS or not name or sex is None or issued is None:
         reasons.append("format")
     return Pass(
         kind="cccd",
-        ids=(("cccd", number), *((("cmnd", old),) if old else ())),
+        ids=(*((("cccd", number),) if is_number else ()), *((("cmnd", old),) if is_old else ())),
         name=name or None,
         birth=birth,
         birth_year=birth.year if birth else None,
         sex=sex,
+        fields={"address": address, "issued_on": issued.isoformat() if issued else None},
         reasons=tuple(reasons),
     )
-
-
-def contradictions(number: str, birth: date | None, sex: Literal["male", "female"] | None) -> list[str]:
-    """Where a 12-digit personal number denies itself or what stands beside it: province, century, year."""
-    reasons = []
-    if number[0] == "0" and number[:3] not in PROVINCES:
-        reasons.append("province")
-    century, is_female = divmod(int(number[3]), 2)
-    if (birth and birth.year // 100 - 19 != century) or (sex and is_female != (sex == "female")):
-        reasons.append("century")
-    if birth and birth.year % 100 != int(number[4:6]):
-        reasons.append("year")
-    return reasons
 
 
 def _day(text: str) -> date | None:

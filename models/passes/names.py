@@ -4,6 +4,11 @@ import unicodedata
 from collections.abc import Sequence
 
 
+def tidy(text: str) -> str:
+    """Composed letters and single spaces, as people type them: the same name has one spelling."""
+    return " ".join(unicodedata.normalize("NFC", text).split())
+
+
 def name_key(name: str) -> str:
     """Upper case, no diacritics, single spaces: `Võ Anh  Yến` and `VO ANH YEN` are the same key."""
     bare = unicodedata.normalize("NFD", name.replace("đ", "d").replace("Đ", "D"))

@@ -62,5 +62,23 @@ def test_a_field_that_is_missing_or_impossible_is_a_reason(text: str, reasons: t
     assert code.ids[0] == ("cccd", "001087029317")
 
 
-def test_there_were_63_provinces() -> None:
-    assert len(cccd.PROVINCES) == 63
+@pytest.mark.parametrize(
+    ("was", "now", "reasons"),
+    [
+        ("001087029317", "00108702931", ("number",)),
+        ("001087029317", "O01087029317", ("number",)),
+        ("012345678", "01234567", ("old_number",)),
+        ("01022021", "01021921", ("issue_date",)),
+    ],
+)
+def test_a_damaged_number_is_told_and_nobody_is_named_by_it(was: str, now: str, reasons: tuple[str, ...]) -> None:
+    text = CARD.replace(was, now)
+    assert cccd.matches(text)
+    code = cccd.read(text)
+    assert code.reasons == reasons
+    assert now not in dict(code.ids).values()
+
+
+def test_a_name_has_one_spelling() -> None:
+    decomposed = "Nguye\u0302\u0303n  Le\u0302 Kha\u0309 Ha\u0302n"
+    assert cccd.read(CARD.replace("Nguyễn Lê Khả Hân", decomposed)).name == "Nguyễn Lê Khả Hân"
