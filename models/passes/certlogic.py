@@ -5,6 +5,7 @@ Values are JSON's, except that dates and floats exist only as results of `plusTi
 
 import operator
 import re
+import sys
 from calendar import monthrange
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -201,7 +202,7 @@ def _uvci(text: Run, index: Run) -> Run:
 # operation -> (how many operands, what builds it)
 _OPERATIONS: dict[str, tuple[range, Callable[..., Run]]] = {
     "if": (range(3, 4), _if),
-    "and": (range(2, 100), _and),
+    "and": (range(2, sys.maxsize), _and),
     "!": (range(1, 2), _not),
     "===": (range(2, 3), _equal),
     "in": (range(2, 3), _in),
@@ -229,12 +230,12 @@ def _operands(expression: dict[str, Any]) -> tuple[str, Sequence[Any]]:
     return name, operands
 
 
-def build(expression: Any) -> Run:
+def compile(expression: Any) -> Run:  # noqa: A001  (it is what it does)
     """A function of the data. Raises BadExpression now; the function raises Mismatch."""
     if isinstance(expression, bool | int | str):
         return lambda _: expression
     if isinstance(expression, list):
-        items = [build(item) for item in expression]
+        items = [compile(item) for item in expression]
         return lambda data: [item(data) for item in items]
     if not isinstance(expression, dict):
         raise BadExpression(f"{type(expression).__name__} is no value here; null and fractions are not allowed")
@@ -244,7 +245,7 @@ def build(expression: Any) -> Run:
             raise BadExpression("var takes a path")
         return _lookup(str(path))
     name, operands = _operands(expression)
-    return _OPERATIONS[name][1](*map(build, operands))
+    return _OPERATIONS[name][1](*map(compile, operands))
 
 
 def variables(expression: Any, *, inside_lambda: bool = False) -> Iterator[str]:

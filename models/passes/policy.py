@@ -1,7 +1,7 @@
 """A policy: what a decree says, as data. Content-addressed, effective from an hour, changed without a redeploy."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -61,11 +61,12 @@ class Policy:
     rows: tuple[Row, ...]
     offline: timedelta
     """How old a gate's own data may be for its answer to count without central's."""
-
-    @property
-    def reads(self) -> frozenset[str]:
-        """Facts that an answer may rest on."""
-        return frozenset().union(*(row.reads for row in self.rows))
+    accepts: frozenset[str]
+    """Kinds of signed codes whose holder need not be in the registry: what they say suffices."""
+    reads: frozenset[str]
+    """Facts that an answer may rest on."""
+    ageing: tuple[Need, ...]
+    """Needs that end with time."""
 
 
 class _Need(Struct, frozen=True, forbid_unknown_fields=True):
@@ -86,9 +87,11 @@ class _Row(Struct, frozen=True, forbid_unknown_fields=True):
 class _Document(Struct, frozen=True, forbid_unknown_fields=True):
     name: Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
     effective_from: Annotated[datetime, Meta(tz=True)]
-    rows: Annotated[tuple[_Row, ...], Meta(min_length=1)]
+    rows: Annotated[tuple[_Row, ...], Meta(min_length=1, max_length=64)]
     title: str = ""
     offline_hours: Annotated[int, Meta(gt=0, le=168)] = 24
+    source: str = ""
+    accepts: tuple[Literal["hcert", "city"], ...] = ()
 
 
 def load(path: Path) -> Policy:
@@ -110,12 +113,25 @@ def parse(document: bytes, *, name: str) -> Policy:
     twice = next((one for one in ids if ids.count(one) > 1), None)
     if twice is not None:
         raise BadPolicy(f"{name}: row {twice}: two rows have this id; name each once")
+    rows = tuple(_compiled(row, f"{name}: row {row.id}") for row in read.rows)
     return Policy(
         id=hashlib.sha256(document).hexdigest(),
         name=read.name,
         effective_from=read.effective_from,
-        rows=tuple(_compiled(row, f"{name}: row {row.id}") for row in read.rows),
+        rows=rows,
         offline=timedelta(hours=read.offline_hours),
+        accepts=frozenset(read.accepts),
+        reads=frozenset().union(*(row.reads for row in rows)),
+        ageing=tuple(need for row in rows for need in row.needs if need.max_age is not None),
+    )
+
+
+def in_force(policies: Iterable[Policy], now: datetime) -> Policy | None:
+    """The one whose hour came last; what comes into force later can be on the box already."""
+    return max(
+        (policy for policy in policies if policy.effective_from <= now),
+        key=lambda policy: (policy.effective_from, policy.id),
+        default=None,
     )
 
 
@@ -127,7 +143,7 @@ def _compiled(row: _Row, where: str) -> Row:
         if need.fact not in VOCABULARY:
             raise BadPolicy(f"{where}: needs {need.fact!r}, which is no fact; use one of: {', '.join(VOCABULARY)}")
     try:
-        when = certlogic.build(row.when)
+        when = certlogic.compile(row.when)
     except certlogic.BadExpression as error:
         raise BadPolicy(f"{where}: when: {error}") from error
     names = set(certlogic.variables(row.when))

@@ -37,7 +37,7 @@ DAY = {"plusTime": ["2021-09-21", 0, "day"]}
     ],
 )
 def test_an_expression_gives_its_value(expression: Any, data: Any, expected: Any) -> None:
-    assert certlogic.build(expression)(data) == expected
+    assert certlogic.compile(expression)(data) == expected
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_an_expression_gives_its_value(expression: Any, data: Any, expected: Any
 def test_days_that_overflow_and_dates_that_are_partial(
     text: str, amount: int, unit: str, expected: tuple[int, ...]
 ) -> None:
-    moment = certlogic.build({"plusTime": [text, amount, unit]})({})
+    moment = certlogic.compile({"plusTime": [text, amount, unit]})({})
     assert moment == datetime(*expected, tzinfo=UTC)  # type: ignore[misc, arg-type]  # mypy cannot see how many
 
 
@@ -79,7 +79,7 @@ def test_days_that_overflow_and_dates_that_are_partial(
 )
 def test_what_is_no_rule_is_refused_before_it_runs(expression: Any) -> None:
     with pytest.raises(certlogic.BadExpression):
-        certlogic.build(expression)
+        certlogic.compile(expression)
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_what_is_no_rule_is_refused_before_it_runs(expression: Any) -> None:
     ],
 )
 def test_values_of_a_wrong_type_are_a_mismatch(expression: Any) -> None:
-    run = certlogic.build(expression)
+    run = certlogic.compile(expression)
     with pytest.raises(certlogic.Mismatch):
         run({})
 
@@ -125,7 +125,7 @@ def test_the_public_suite_holds(shared_data: Path) -> None:
                     continue
                 expression = assertion.get("certLogicExpression", case.get("certLogicExpression"))
                 ran += 1
-                got = certlogic.build(expression)(assertion["data"])
+                got = certlogic.compile(expression)(assertion["data"])
                 if (type(got), got) != (type(assertion["expected"]), assertion["expected"]):
                     wrong.append(f"{path.name}: {case['name']}: {got!r} is not {assertion['expected']!r}")
     assert wrong == []
