@@ -2,24 +2,29 @@
 
 import re
 from collections.abc import Callable
+from typing import Any
 
+import msgspec
+from msgspec import Struct
 from msgspec.structs import replace
 
-from models.passes import cccd, personal
+from models.passes import bhyt, cccd, city_pass, hcert, personal, venue
 from models.passes.scan import Kind, Pass
 
 _LONGEST_BYTES = 7089
 """What the largest QR symbol holds."""
-_BHYT = re.compile(r"(?:[0-9]{10}|[0-9]{12}|[A-Z]{2}[0-9]{13})\|.*\|\$", re.DOTALL)
 _VDS_NC = re.compile(r'\{(?=.*"data"\s*:)(?=.*"sig"\s*:)', re.DOTALL)
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 
 _FORMATS: tuple[tuple[Callable[[str], bool], Callable[[str], Pass]], ...] = (
+    (city_pass.matches, city_pass.read),
+    (hcert.matches, hcert.read),
+    (venue.matches, venue.read),
+    (bhyt.matches, bhyt.read),
     (personal.matches, personal.read),
     (cccd.matches, cccd.read),
 )
-_UNSUPPORTED_PREFIX: dict[str, Kind] = {"HC1:": "hcert", "shc:/": "shc", "NZCP:/": "nzcp"}
-_VENUE_PREFIX = ("NZCOVIDTRACER:", "https://e.coronawarn.app?", "http://qr.tokhaiyte.vn", "https://qr.tokhaiyte.vn")
+_UNSUPPORTED_PREFIX: dict[str, Kind] = {"shc:/": "shc", "NZCP:/": "nzcp"}
 
 
 def classify(payload: bytes) -> Pass:
@@ -29,30 +34,35 @@ def classify(payload: bytes) -> Pass:
 
 
 def _read(payload: bytes) -> Pass:
-    try:
-        text = payload.decode("utf-8").rstrip("\0\r\n")
-    except UnicodeDecodeError:
-        return Pass(kind="unknown", reasons=("encoding",))
     if len(payload) > _LONGEST_BYTES:
         return Pass(kind="unknown", reasons=("not_a_pass",))
-    named = _named(text)
-    if named is not None:
-        return named
-    for matches, read in _FORMATS:
-        if matches(text):
-            return read(text)
-    return Pass(kind="url" if _URL.match(text) else "unknown", reasons=("not_a_pass",))
-
-
-def _named(text: str) -> Pass | None:
-    """Formats that are recognised, not read yet, and posters of venues, which are nobody's pass."""
+    try:
+        text = payload.decode("utf-8-sig").rstrip("\0\r\n")
+    except UnicodeDecodeError:
+        return Pass(kind="unknown", reasons=("encoding",))
     for prefix, kind in _UNSUPPORTED_PREFIX.items():
         if text.startswith(prefix):
             return Pass(kind=kind, reasons=("unsupported",))
-    if text.startswith(_VENUE_PREFIX):
-        return Pass(kind="venue", reasons=("not_a_pass",))
-    if _BHYT.fullmatch(text):
-        return Pass(kind="bhyt", reasons=("unsupported",))
+    for matches, read in _FORMATS:
+        if matches(text):
+            return read(text)
     if _VDS_NC.match(text):
-        return Pass(kind="vds_nc", reasons=("unsupported",))
-    return None
+        return Pass(kind="vds_nc", fields=_vds_header(payload), reasons=("unsupported",))
+    return Pass(kind="url" if _URL.match(text) else "unknown", reasons=("not_a_pass",))
+
+
+class _Data(Struct):
+    hdr: dict[str, str | int] = {}
+
+
+class _VdsNc(Struct):
+    data: _Data
+
+
+def _vds_header(payload: bytes) -> dict[str, Any]:
+    """What ICAO's code is, and who has signed it: not verified, but named."""
+    try:
+        header = msgspec.json.decode(payload, type=_VdsNc).data.hdr
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return {}
+    return {name: header[key] for key, name in (("t", "type"), ("v", "version"), ("is", "issuer")) if key in header}

@@ -5,17 +5,30 @@ A fault of ours, or of the code, is CHECK and never FAIL; all reasons are return
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from types import MappingProxyType
 from typing import Any
 
 from models.passes import certlogic
-from models.passes.facts import VOCABULARY, BadFact, Fact, to_json
+from models.passes.facts import VOCABULARY, BadFact, Fact, parse, to_json
 from models.passes.outcome import Outcome
 from models.passes.policy import Need, Policy, Row
+from models.passes.reasons import REASONS
 from models.passes.scan import Scalar
 
 _NOTHING: Mapping[str, Scalar] = MappingProxyType({})
+_SIGNATURE_REASONS = MappingProxyType({"invalid": "signature", "unknown_key": "unknown_key"})
+_COURSE = frozenset({"doses", "last_dose_on"})
+_TOLD_BY_CODES = _COURSE | {
+    "last_test_negative_at",
+    "last_test_positive_at",
+    "recovered_on",
+    "declared_at",
+    "permit_groups",
+    "permit_zones",
+    "home_zone",
+}
+"""Who a person is, and what is ordered of them, only the registry says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,36 +53,83 @@ def decide(
     """Answer for one person at one place.
 
     `facts` of nobody (empty, or without `known`) is an unknown person. `code` holds the code's facts (its `reasons`
-    among them) and, where there are any, `kind` and `signature`. Raises BadFact for a name outside the vocabulary.
+    among them) and, where there are any, `kind` and `signature`. What a code says counts only under a valid signature
+    and where nothing is wrong with the code; then it adds to what the registry knows, and never takes away. Raises
+    BadFact for a name outside the vocabulary.
     """
-    strange = facts.keys() - VOCABULARY.keys()
-    if strange:
-        raise BadFact(f"{min(strange)!r} is no fact")
+    if not facts.keys() <= VOCABULARY.keys():
+        raise BadFact(f"{min(facts.keys() - VOCABULARY.keys())!r} is no fact")
     holding = {name: fact for name, fact in facts.items() if fact.holds(now)}
     found = [(Outcome.CHECK, reason) for reason in _about_code(code)]
     known = "known" in holding and holding["known"].value is True
+    ends = None
+    if not found and code.get("signature") == "valid":
+        holding = _joined(holding, _signed(code, now))
+        known = known or code.get("kind") in policy.accepts
+        ends = _moment(code.get("valid_until"))
     if not known and not found:
         found.append((Outcome.CHECK, "unknown"))
     if now < policy.effective_from:
         found.append((Outcome.CHECK, "no_policy"))
     elif known:
-        data: dict[str, Any] = {name: to_json(fact.value) for name, fact in holding.items()}
-        data |= {"now": to_json(now), "place": place}
-        data |= {"code_kind": code.get("kind", "unknown"), "code_signature": code.get("signature", "none")}
-        found += [answer for row in policy.rows for answer in _about_row(row, holding, data, now)]
-    found.sort(key=lambda answer: -answer[0].severity)
+        data: dict[str, Any] = {name: to_json(holding[name].value) for name in policy.reads if name in holding}
+        data["now"] = to_json(now)
+        data["place"] = place
+        data["code_kind"] = code.get("kind", "unknown")
+        data["code_signature"] = code.get("signature", "none")
+        for row in policy.rows:
+            found += _about_row(row, holding, data, now)
+    if len(found) > 1:
+        found.sort(key=lambda answer: -answer[0].severity)
     return Decision(
         outcome=found[0][0] if found else Outcome.PASS,
         reasons=tuple(dict.fromkeys(reason for _, reason in found)),
-        valid_until=min(_expiries(policy, holding), default=None) if known else None,
+        valid_until=min(_expiries(policy, holding, ends), default=None) if known else None,
         policy=policy.id,
     )
 
 
-def _about_code(code: Mapping[str, Scalar]) -> Iterator[str]:
-    yield from str(code.get("reasons", "")).split()
-    if code.get("signature") in {"invalid", "unknown_key"}:
-        yield f"signature_{code['signature']}"
+def _about_code(code: Mapping[str, Scalar]) -> list[str]:
+    """What is wrong with the code; that a number is masked is told, and held against nobody."""
+    told = str(code.get("reasons", "")).split()
+    reasons = [reason for reason in told if reason not in REASONS or REASONS[reason].outcome is not Outcome.PASS]
+    if (reason := _SIGNATURE_REASONS.get(str(code.get("signature")))) and reason not in reasons:
+        reasons.append(reason)
+    return reasons
+
+
+def _signed(code: Mapping[str, Scalar], now: datetime) -> dict[str, Fact]:
+    """The facts that a sound, signed code tells."""
+    told = {}
+    for name in _TOLD_BY_CODES & code.keys():
+        raw = code[name]
+        try:
+            value = parse(name, raw.split() if name.startswith("permit_") and isinstance(raw, str) else raw)
+        except BadFact:  # a newer issuer's: what cannot be read is not known
+            continue
+        fact = Fact(value, now, None, now, "code")
+        if fact.holds(now):
+            told[name] = fact
+    return told
+
+
+def _joined(registry: Mapping[str, Fact], code: Mapping[str, Fact]) -> dict[str, Fact]:
+    """Of each fact the one that says more: the later day, the further course of doses; else the registry's."""
+    joined = {**code, **registry}
+    for name in (registry.keys() & code.keys()) - _COURSE:
+        if isinstance(code[name].value, date) and code[name].happened_at > registry[name].happened_at:
+            joined[name] = code[name]
+    if "doses" in registry and "doses" in code and registry["doses"].value < code["doses"].value:  # type: ignore[operator]
+        joined |= {name: code[name] for name in _COURSE if name in code}
+    return joined
+
+
+def _moment(text: Scalar | None) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(str(text))
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else None
 
 
 def _about_row(
@@ -97,11 +157,14 @@ def _lacking(need: Need, holding: Mapping[str, Fact], now: datetime) -> str | No
     return None
 
 
-def _expiries(policy: Policy, holding: Mapping[str, Fact]) -> Iterator[datetime]:
-    for row in policy.rows:
-        yield from (fact.until for name in row.reads if (fact := holding.get(name)) and fact.until)
-        yield from (
-            fact.happened_at + need.max_age
-            for need in row.needs
-            if need.max_age is not None and (fact := holding.get(need.fact))
-        )
+def _expiries(policy: Policy, holding: Mapping[str, Fact], code_ends: datetime | None) -> Iterator[datetime]:
+    if code_ends is not None:
+        yield code_ends
+    for name in policy.reads:
+        fact = holding.get(name)
+        if fact is not None and fact.until is not None:
+            yield fact.until
+    for need in policy.ageing:
+        fact = holding.get(need.fact)
+        if fact is not None and need.max_age is not None:
+            yield fact.happened_at + need.max_age

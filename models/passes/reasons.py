@@ -15,7 +15,7 @@ class Reason(NamedTuple):
     code: int
     """What is shown where others can read along."""
     outcome: Outcome
-    """The answer it usually leads to; the policy's row decides."""
+    """The answer it usually leads to; the policy's row decides. PASS: told of a code, and held against nobody."""
     medical: bool = False
     """Says something of a person's health: never shown to the queue."""
 
@@ -43,8 +43,26 @@ REASONS: Mapping[str, Reason] = MappingProxyType(
         "encoding": Reason(36, Outcome.CHECK),
         "unsupported": Reason(37, Outcome.CHECK),
         "not_a_pass": Reason(38, Outcome.CHECK),
-        "signature_invalid": Reason(39, Outcome.CHECK),
-        "signature_unknown_key": Reason(40, Outcome.CHECK),
+        "signature": Reason(39, Outcome.CHECK),
+        "unknown_key": Reason(40, Outcome.CHECK),
+        "prefix": Reason(41, Outcome.CHECK),
+        "base45": Reason(42, Outcome.CHECK),
+        "compression": Reason(43, Outcome.CHECK),
+        "cbor": Reason(44, Outcome.CHECK),
+        "cose": Reason(45, Outcome.CHECK),
+        "schema": Reason(46, Outcome.CHECK),
+        "expired": Reason(47, Outcome.CHECK),
+        "not_yet": Reason(48, Outcome.CHECK),
+        "key_usage": Reason(49, Outcome.CHECK),
+        "key_expired": Reason(50, Outcome.CHECK),
+        "revoked": Reason(61, Outcome.CHECK),
+        "masked": Reason(62, Outcome.PASS),
+        "hex": Reason(63, Outcome.CHECK),
+        "number": Reason(64, Outcome.CHECK),
+        "old_number": Reason(65, Outcome.CHECK),
+        "issue_date": Reason(66, Outcome.CHECK),
+        "benefit": Reason(67, Outcome.CHECK),
+        "qid": Reason(68, Outcome.CHECK),
         # ourselves
         "no_registry": Reason(51, Outcome.CHECK),
         "no_policy": Reason(52, Outcome.CHECK),

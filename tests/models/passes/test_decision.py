@@ -111,8 +111,8 @@ def test_a_bad_code_does_not_hide_what_the_registry_knows() -> None:
     [
         ("valid", ()),
         ("none", ()),
-        ("invalid", ("signature_invalid",)),
-        ("unknown_key", ("signature_unknown_key",)),
+        ("invalid", ("signature",)),
+        ("unknown_key", ("unknown_key",)),
     ],
 )
 def test_a_signature_that_does_not_hold_is_a_check(signature: str, reasons: tuple[str, ...]) -> None:

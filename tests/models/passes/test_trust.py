@@ -1,0 +1,202 @@
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from msgspec.structs import replace
+
+from models.passes import revocation, trust
+from models.passes.classify import classify
+from models.passes.revocation import Revocations
+from models.passes.scan import Pass
+from models.passes.trust import Key, Keys, ListedKey, Signer, Trust, TrustList, Untrusted, own_key
+from tests.models.passes.codes import (
+    DAY,
+    EC_KEY,
+    NOW,
+    OID,
+    Private,
+    certificate_of,
+    claims_of,
+    hcert_text,
+    kid_of,
+    message_of,
+)
+
+CITY = Signer(Ed25519PrivateKey.generate())
+ROOT = Keys([own_key(CITY.public, ("document",))])
+RSA_KEY = rsa.generate_private_key(65537, 2048)
+DER = certificate_of(EC_KEY)
+
+
+def shown(private: Private = EC_KEY, der: bytes = DER) -> Pass:
+    return classify(hcert_text(message_of(claims_of(), private, kid=kid_of(der))).encode())
+
+
+def key(der: bytes = DER) -> Key:
+    return trust.from_certificate(der)
+
+
+@pytest.mark.parametrize(
+    "private",
+    [EC_KEY, ec.generate_private_key(ec.SECP384R1()), RSA_KEY, Ed25519PrivateKey.generate()],
+    ids=["ES256", "ES256 on P-384", "PS256", "EdDSA"],
+)
+def test_every_algorithm_is_confirmed(private: Private) -> None:
+    der = certificate_of(private)
+    code = trust.confirm(shown(private, der), Keys([key(der)]), now=NOW)
+    assert (code.signature, code.usage, code.reasons) == ("valid", "unstated", ())
+    assert code.facts == {"doses": 2, "last_dose_on": "2021-08-01", "valid_until": "2021-10-22T06:00:00+00:00"}
+
+
+def test_a_code_without_a_known_key_is_signed_by_somebody() -> None:
+    code = trust.confirm(shown(), now=NOW)
+    assert (code.signature, code.reasons) == ("unknown_key", ("unknown_key",))
+    assert code.facts == {"reasons": "unknown_key"}
+
+
+def test_a_changed_word_or_signature_is_seen() -> None:
+    code = shown()
+    assert code.signed is not None
+    for changed in (
+        replace(code.signed, payload=code.signed.payload.replace(b"KHA<HAN", b"KHA<HUN")),
+        replace(code.signed, protected=code.signed.protected + b"\0"),
+        replace(code.signed, signature=code.signed.signature[:-1] + b"\0\0"),
+        replace(code.signed, signature=b""),
+        replace(code.signed, alg=-37),
+        replace(code.signed, alg=-257),
+    ):
+        assert trust.confirm(replace(code, signed=changed), Keys([key()]), now=NOW).reasons == ("signature",)
+
+
+def test_what_the_eye_says_of_a_signed_code_is_not_believed() -> None:
+    lied = replace(
+        shown(), name="SOMEBODY ELSE", facts={"doses": 9}, ids=(("cccd", "001087029317"),), signature="valid"
+    )
+    code = trust.confirm(lied, Keys([key()]), now=NOW)
+    assert (code.name, code.ids, code.facts["doses"]) == ("Nguyễn Khả Hân", (), 2)
+    unsigned = Pass(kind="cccd", signature="valid")
+    assert trust.confirm(unsigned, Keys([key()]), now=NOW).signature == "none"
+
+
+def test_every_key_of_one_name_is_tried() -> None:
+    other = Key(key().kid, ec.generate_private_key(ec.SECP256R1()).public_key())
+    assert trust.confirm(shown(), Keys([other, key()]), now=NOW).signature == "valid"
+    assert trust.confirm(shown(), Keys([other]), now=NOW).reasons == ("signature",)
+
+
+def test_a_code_that_names_no_key_is_tried_on_all() -> None:
+    code = classify(hcert_text(message_of(claims_of(), protected={1: -7})).encode())
+    assert trust.confirm(code, Keys([key()]), now=NOW).signature == "valid"
+
+
+@pytest.mark.parametrize(
+    ("oids", "usage", "reasons"),
+    [
+        ((OID + "2",), "ok", ()),
+        ((OID + "1", OID + "2"), "ok", ()),
+        ((OID + "1",), "wrong", ("key_usage",)),
+        ((OID.replace("4.1.1847", "4.1.0.1847") + "2",), "ok", ()),
+        ((OID.replace("4.1.1847", "4.1.0.1847") + "3",), "wrong", ("key_usage",)),
+        (("1.3.6.1.5.5.7.3.4",), "unstated", ()),
+    ],
+)
+def test_a_key_signs_only_what_it_is_for(oids: tuple[str, ...], usage: str, reasons: tuple[str, ...]) -> None:
+    der = certificate_of(EC_KEY, *oids)
+    code = trust.confirm(shown(EC_KEY, der), Keys([key(der)]), now=NOW)
+    assert (code.usage, code.reasons) == (usage, reasons)
+
+
+@pytest.mark.parametrize(
+    ("after", "reasons"),
+    [
+        (timedelta(0), ()),
+        (-2 * DAY, ("not_yet",)),
+        (31 * DAY, ("expired",)),
+        (91 * DAY, ("expired", "key_expired")),
+    ],
+)
+def test_a_code_and_a_key_have_their_time(after: timedelta, reasons: tuple[str, ...]) -> None:
+    assert trust.confirm(shown(), Keys([key()]), now=NOW + after).reasons == reasons
+
+
+def test_without_a_clock_nothing_is_said_of_the_time() -> None:
+    assert trust.confirm(shown(), Keys([key()]), now=None).reasons == ("clock_unset",)
+
+
+def test_a_code_that_was_taken_back_is_known_by_its_id() -> None:
+    revoked = Revocations().updated(revocation.whole(1, ["URN:UVCI:01:VN:0001"]))
+    assert trust.confirm(shown(), Keys([key()]), now=NOW, revoked=revoked).reasons == ("revoked",)
+
+
+@pytest.mark.parametrize("der", [b"", b"\x30\x03", DER[:-1]])
+def test_what_is_no_certificate_is_no_key(der: bytes) -> None:
+    with pytest.raises(Untrusted):
+        trust.from_certificate(der)
+
+
+def listed(version: int, *keys: ListedKey, signer: Signer = CITY) -> bytes:
+    return signer.sign(TrustList(version=version, issued_at=NOW, keys=keys).encoded())
+
+
+def test_a_trust_list_is_taken_kept_and_found_again(tmp_path: Path) -> None:
+    held = Trust(tmp_path / "trust", ROOT)
+    held.take(listed(3, ListedKey(certificate=DER), ListedKey(own=CITY.public, purposes=("city",))))
+    assert (held.version, held.issued_at) == (3, NOW)
+    assert trust.confirm(shown(), held.keys, now=NOW).signature == "valid"
+    again = Trust(tmp_path / "trust", ROOT)
+    assert (again.version, again.fault) == (3, None)
+    assert trust.confirm(shown(), again.keys, now=NOW).signature == "valid"
+
+
+def test_a_list_that_is_old_or_foreign_never_takes_the_place_of_the_last_good_one(tmp_path: Path) -> None:
+    held = Trust(tmp_path / "trust", ROOT)
+    held.take(listed(3, ListedKey(certificate=DER)))
+    stranger = Signer(Ed25519PrivateKey.generate())
+    for message, why in [
+        (listed(3), "not newer"),
+        (listed(2), "not newer"),
+        (listed(4, signer=stranger), "signature: unknown_key"),
+        (listed(4)[:-1] + b"\0", "signature: invalid"),
+        (CITY.sign(b"{}"), "trust list"),
+        (b"", "not a signed document"),
+    ]:
+        with pytest.raises(Untrusted, match=why):
+            held.take(message)
+    assert (held.version, Trust(tmp_path / "trust", ROOT).version) == (3, 3)
+
+
+def test_a_key_for_passes_signs_no_documents(tmp_path: Path) -> None:
+    held = Trust(tmp_path / "trust", Keys([own_key(CITY.public, ("city",))]))
+    with pytest.raises(Untrusted, match="not for documents"):
+        held.take(listed(1))
+
+
+def test_a_damaged_file_is_said_and_the_next_list_heals_it(tmp_path: Path) -> None:
+    (tmp_path / "trust").write_bytes(b"half a li")
+    held = Trust(tmp_path / "trust", ROOT)
+    assert held.fault is not None
+    assert "replaced by the next one" in held.fault
+    held.take(listed(1, ListedKey(certificate=DER)))
+    assert held.fault is None
+
+
+def test_one_odd_key_does_not_lose_the_others(tmp_path: Path) -> None:
+    held = Trust(tmp_path / "trust", ROOT)
+    held.take(listed(1, ListedKey(certificate=b"junk"), ListedKey(own=b"short"), ListedKey(certificate=DER)))
+    assert held.skipped == 2
+    assert trust.confirm(shown(), held.keys, now=NOW).signature == "valid"
+
+
+def test_a_list_that_cannot_be_kept_is_not_used(tmp_path: Path) -> None:
+    held = Trust(tmp_path / "gone" / "trust", ROOT)
+    with pytest.raises(OSError):
+        held.take(listed(1, ListedKey(certificate=DER)))
+    assert held.version == 0
+
+
+def test_a_document_is_opened_by_the_key_of_central_alone() -> None:
+    assert trust.opened(CITY.sign(b"the document"), ROOT) == b"the document"
+    with pytest.raises(Untrusted, match="unknown_key"):
+        trust.opened(Signer(Ed25519PrivateKey.generate()).sign(b"the document"), ROOT)
