@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import multiprocessing
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,7 +17,7 @@ from starlette.staticfiles import StaticFiles
 from central import db
 from central.alerts import routes as alerts
 from central.crowd import routes as crowd
-from central.evidence import Evidence, Refused, TooLarge, media_type
+from central.evidence import Evidence, OutOfStep, Refused, TooLarge, media_type
 from central.inbox.intake import Desk
 from central.inbox.link import Link
 from central.keys import Keys
@@ -31,6 +32,7 @@ from models.view.page import Secured, environment, lang_of, language_route, moun
 
 _log = logging.getLogger(__name__)
 _PAGES = Path(__file__).parent / "pages"
+_CONTENT_RANGE = re.compile(r"bytes (\d{1,12})-(\d{1,12})/(\d{1,12})")
 
 
 class Central:
@@ -73,6 +75,8 @@ class Central:
         self.app.add_api_route("/live", self._live, methods=["GET"])
         self.app.add_api_route("/evidence/{name}", self._put_evidence, methods=["PUT"])
         self.app.add_api_route("/evidence/{name}", self._get_evidence, methods=["GET"])
+        self.app.add_api_route("/evidence/{name}", self._head_evidence, methods=["HEAD"])
+        self.app.add_api_route("/evidence/{name}/clip", self._get_clip, methods=["GET"])
         self.app.add_api_route("/evidence/{name}/snapshot", self._get_snapshot, methods=["GET"])
         self.app.add_api_route("/health/live", self._alive, methods=["GET"])
         self.app.add_api_route("/health/ready", self._ready, methods=["GET"])
@@ -116,9 +120,26 @@ class Central:
     async def _live(self, request: Request, topics: str) -> Response:
         return self._feed.stream(topics.split(","), lang_of(request))
 
+    async def _head_evidence(self, name: str) -> Response:
+        """Whether it is here, or how much of it."""
+        path = self._evidence.path(name)
+        if path is not None:
+            return Response(headers={"Upload-Offset": str(path.stat().st_size)})
+        return Response(status_code=404, headers={"Upload-Offset": str(self._evidence.offset(name))})
+
     async def _put_evidence(self, request: Request, name: str) -> Response:
+        """All of it, or with Content-Range the next part of it: 202 until it is whole."""
+        told = _CONTENT_RANGE.fullmatch(request.headers.get("content-range", ""))
         try:
-            await self._evidence.put(name, request.stream())
+            if told is None:
+                await self._evidence.put(name, request.stream())
+            else:
+                start, _, total = map(int, told.groups())
+                size = await self._evidence.append(name, start, total, request.stream())
+                if size < total:
+                    return Response(status_code=202, headers={"Upload-Offset": str(size)})
+        except OutOfStep as error:
+            raise HTTPException(409, str(error), {"Upload-Offset": str(error.offset)}) from error
         except TooLarge as error:
             raise HTTPException(413, str(error)) from error
         except Refused as error:
@@ -128,6 +149,9 @@ class Central:
 
     async def _get_evidence(self, name: str) -> Response:
         return await _file(self._evidence.path(name))
+
+    async def _get_clip(self, name: str) -> Response:
+        return await _file(self._evidence.clip(name))
 
     async def _get_snapshot(self, name: str) -> Response:
         return await _file(self._evidence.snapshot(name))
@@ -152,7 +176,7 @@ async def _file(path: Path | None) -> Response:
     if path is None:
         raise HTTPException(404)
     with path.open("rb") as file:
-        head = file.read(4)
+        head = file.read(12)
     # A name is a hash of its content: it can never change.
     return FileResponse(
         path, media_type=media_type(head), headers={"Cache-Control": "private, max-age=31536000, immutable"}

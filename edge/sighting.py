@@ -4,6 +4,7 @@
 """
 
 from datetime import datetime
+from typing import Literal
 
 import msgspec
 from msgspec import Struct
@@ -64,7 +65,23 @@ class Still(Struct, frozen=True, kw_only=True, tag="still"):
     jpeg: bytes
 
 
-Sighting = Reading | Scanned | Told | Health | Still
+class Footage(Struct, frozen=True, kw_only=True, tag="footage"):
+    """A piece of an incident's film. Fragments come while it goes on and are playable as they are; then the clip."""
+
+    camera: str
+    incident: str
+    part: Literal["fragment", "clip"]
+    data: bytes
+    last: bool
+    """Of the clip's pieces."""
+    began_at: datetime
+    """Wall clock of the first picture."""
+    seconds: float
+    original: str | None = None
+    """SHA-256 of the camera's own packets where the clip had to be encoded anew."""
+
+
+Sighting = Reading | Scanned | Told | Health | Still | Footage
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Sighting)

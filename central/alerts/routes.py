@@ -35,8 +35,9 @@ class Supervisor:
         pictures = {
             row.id: row.evidence for row in (*waiting, *done) if row.evidence and self._evidence.snapshot(row.evidence)
         }
+        films = {row: film for row, picture in pictures.items() if (film := self._evidence.filmed(picture))}
         return self._pages.get_template("alerts.html").render(
-            lang=lang, waiting=waiting, done=done, last=last, cameras=cameras, pictures=pictures
+            lang=lang, waiting=waiting, done=done, last=last, cameras=cameras, pictures=pictures, films=films
         )
 
 

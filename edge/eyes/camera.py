@@ -17,6 +17,7 @@ from typing import Literal
 import av
 import av.error
 import numpy as np
+from av.bitstream import BitStreamFilterContext
 from av.container import InputContainer
 from av.packet import Packet
 from av.video.frame import VideoFrame
@@ -123,6 +124,8 @@ class Camera:
         self._keys_apart_s = KEY_SECONDS
         self._thin = False
         self._behind = False
+        self._film: Film | None = None
+        self._annexb: BitStreamFilterContext | None = None
         self._thread = threading.Thread(target=self._run, name=f"capture {name}", daemon=True)
 
     def start(self) -> None:
@@ -273,7 +276,7 @@ class Camera:
         whole = False  # a picture built on a damaged one looks like motion: nothing is shown until the next key frame
         self._behind = False
         time_base = video.time_base or Fraction(1, 90_000)
-        film = Film(video.codec_context.name, video.codec_context.extradata or b"", time_base)
+        self._load_film(video, time_base)
         pace, edge = Pace(video), LiveEdge()
         self._key_s, self._thin = None, self.decode == "keys"
         seen_s = time.monotonic()
@@ -281,7 +284,7 @@ class Camera:
             now_s = self._alive_s = time.monotonic()
             if self._stop.is_set():
                 return
-            self._keep(film, packet, now_s)
+            self._keep(packet, now_s)
             if not paced and packet.size:
                 self._late_s = edge.late_s(_seconds(packet.pts, time_base), now_s)
                 if self._passes_over(packet, now_s):
@@ -323,9 +326,20 @@ class Camera:
             return True
         return False
 
-    def _keep(self, film: Film, packet: "Packet[VideoStream]", now_s: float) -> None:
-        if self._reel is not None and packet.size:
-            self._reel.put(Unit(film, now_s, packet.pts, packet.dts, packet.is_keyframe, bytes(packet)))
+    def _load_film(self, video: VideoStream, time_base: Fraction) -> None:
+        """What the packets of this connection have in common."""
+        self._film = Film(video.codec_context.name, video.codec_context.extradata or b"", time_base)
+        self._annexb = None
+        if self._film.extradata[:1] == b"\x01" and self._film.codec in {"h264", "hevc"}:  # packets of a file
+            self._annexb = BitStreamFilterContext(f"{self._film.codec}_mp4toannexb", video)
+
+    def _keep(self, packet: "Packet[VideoStream]", now_s: float) -> None:
+        if self._reel is None or self._film is None or not packet.size:
+            return
+        data = bytes(packet)
+        if self._annexb is not None:
+            data = b"".join(map(bytes, self._annexb.filter(Packet(data))))
+        self._reel.put(Unit(self._film, now_s, packet.pts, packet.dts, packet.is_keyframe, data))
 
     @staticmethod
     def _decode(packet: "Packet[VideoStream]", *, delays: bool) -> list[VideoFrame | None]:

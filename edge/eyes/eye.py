@@ -13,10 +13,11 @@ from edge import sighting
 from edge.eyes import watches
 from edge.eyes.camera import Camera, Decode
 from edge.eyes.frame import Frame
+from edge.eyes.recorder import Recorder, Reel
 from edge.eyes.status import State, Status
 from edge.settings import Camera as CameraSettings
 from edge.sighting import Health, Sighting, Still, Told
-from models.wire.events import NAMES, CameraHealth, CameraStatus
+from models.wire.events import NAMES, CameraHealth, CameraStatus, ZoneBreached
 
 STILL_SECONDS = 1.0
 STILL_WIDTH = 640
@@ -75,14 +76,28 @@ class Post:
         self._faults = 0
         self._counted: tuple[float, int] | None = None
         self._alive_s = time.monotonic()
+        reel = Reel() if settings.watch == "quarantine" else None
+        self._recorder = None if reel is None else Recorder(settings.id, reel, mouth.say)
         self.camera = Camera(
             settings.id,
             settings.source,
             told=self._tell,
             transport=settings.transport,
             decode=_decode(settings, watch),
+            reel=None if settings.main else reel,
             answer_s=settings.answer_seconds,
         )
+        self._main: Camera | None = None
+        if settings.main and reel is not None:
+            self._main = Camera(
+                f"{settings.id} main",
+                settings.main,
+                told=lambda _status, _was: None,
+                transport=settings.transport,
+                decode="none",
+                reel=reel,
+                answer_s=settings.answer_seconds,
+            )
         self._thread = threading.Thread(target=self._look, name=f"watch {settings.id}", daemon=True)
 
     def start(self) -> None:
@@ -90,6 +105,8 @@ class Post:
             self.camera.disable()
             return
         self.camera.start()
+        if self._main is not None:
+            self._main.start()
         self._thread.start()
 
     def is_stuck(self, now_s: float) -> bool:
@@ -104,6 +121,8 @@ class Post:
     def stop(self) -> None:
         self._stop.set()
         self.camera.stop()
+        if self._main is not None:
+            self._main.stop()
 
     def health(self, now_s: float) -> Health:
         """Counters of now; the rate is of the time since the last call."""
@@ -162,6 +181,7 @@ class Post:
             try:
                 for what in self._watch.see(frame):
                     self._mouth.say(what)
+                    self._film(what, frame)
                 if frame.arrived_s >= still_due_s:
                     still_due_s = frame.arrived_s + STILL_SECONDS
                     still = _still(frame)
@@ -170,6 +190,15 @@ class Post:
             except Exception as error:  # noqa: BLE001  (one bad picture must not blind a camera)
                 self._faults += 1
                 self._report(error)
+
+    def _film(self, what: Sighting, frame: Frame) -> None:
+        """A breach with its picture gets a film as well."""
+        if self._recorder is None or not isinstance(what, Told) or what.still is None:
+            return
+        if what.event == NAMES[ZoneBreached]:
+            breach = msgspec.json.decode(what.raw, type=ZoneBreached)
+            if breach.phase == "open":
+                self._recorder.record(breach.incident, frame.arrived_s, frame.seen_at)
 
     def _report(self, error: Exception) -> None:
         """Where it happened and how often, never the message: it may quote what a code says."""

@@ -15,6 +15,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 import uvicorn
@@ -22,16 +23,17 @@ from msgspec import UNSET
 
 from edge import VERSION
 from edge.gate import clock
-from edge.gate.evidence import Evidence
+from edge.gate.evidence import Evidence, Filmed
 from edge.gate.eyes import Broken, Eye, spread
 from edge.gate.link import Link
 from edge.gate.outbox import InUse, Outbox, Ranges, Thinned, Urgency
 from edge.gate.screen import Screen, Showing
+from edge.gate.signer import Signer
 from edge.gate.snapshot import Snapshots
 from edge.gate.uuid7 import uuid7
 from edge.gate.verdict import Painting, Verdicts, decide, masked
 from edge.settings import Camera, Central, EdgeSettings
-from edge.sighting import Health, Reading, Scanned, Sighting, Still, Told
+from edge.sighting import Footage, Health, Reading, Scanned, Sighting, Still, Told
 from models.document import BadDocument
 from models.passes.outcome import Outcome
 from models.passes.scan import Pass
@@ -75,7 +77,7 @@ class Gate:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.screen = Screen(settings.site, [c.id for c in settings.cameras if c.watch == "checkpoint"])
         self.outbox = Outbox(folder / "outbox.db", on_commit=self._committed)
-        self.evidence = Evidence(folder / "evidence", central.http)
+        self.evidence = Evidence(folder / "evidence", central.http, Signer(folder / "evidence.key"))
         self.link = Link(
             central.broker,
             Box(settings.site, settings.edge),
@@ -114,6 +116,8 @@ class Gate:
         self._clock = threading.Thread(target=self._keep_time, name="clock")
 
     def start(self) -> None:
+        for filmed in self.evidence.adopted:
+            self._filmed(filmed)
         self.link.start()
         if self.snapshots:
             self.snapshots.start()
@@ -170,6 +174,7 @@ class Gate:
                 "evidence_refused": self.evidence.refused,
                 "snapshots": self.snapshots.fetched if self.snapshots else 0,
                 "snapshots_refused": self.snapshots.refused if self.snapshots else 0,
+                "strange_films": self.evidence.strange_films,
                 "eye_restarts": sum(eye.restarts for eye in self._eyes),
                 "eye_broken": sum(eye.broken for eye in self._eyes),
             },
@@ -190,6 +195,10 @@ class Gate:
                     self._health[seen.camera] = seen.health
                     self._detector = seen.detector or self._detector
                 self.screen.health(seen.camera, seen.health)
+            case Footage():
+                filmed = self.evidence.film(seen)
+                if filmed is not None:
+                    self._filmed(filmed)
             case Still():
                 self.screen.still(seen.camera, seen.jpeg, seen.seen_at)
 
@@ -239,16 +248,24 @@ class Gate:
         data = msgspec.json.decode(seen.raw, type=kind)
         event, dataref = uuid7(), None
         if isinstance(data, events.ZoneBreached) and seen.still is not None:
-            dataref = self.evidence.put(
-                seen.still, event=event, camera=seen.camera, incident=data.incident, taken_at=seen.seen_at
-            )
+            dataref = self.evidence.put(seen.still, event=event, camera=seen.camera, breach=data, taken_at=seen.seen_at)
+        elif isinstance(data, events.ZoneBreached):
+            self.evidence.heard(seen.camera, data)
         with self._guard:
             self._stream_s[seen.camera] = seen.stream_s
         self._put(seen.camera, data, seen.seen_at, event=event, dataref=dataref)
 
+    def _filmed(self, filmed: Filmed) -> None:
+        """The alert of this incident has a film now. A closed incident stays closed."""
+        phase: Literal["update", "close"] = "close" if filmed.breach.phase == "close" else "update"
+        breach = msgspec.structs.replace(filmed.breach, phase=phase)
+        self._put(filmed.camera, breach, datetime.now(UTC), dataref=filmed.dataref)
+
     def _eye_ended(self, cameras: Sequence[Camera]) -> None:
         """Its cameras see nothing until it is back, and everybody is told."""
         now = datetime.now(UTC)
+        for filmed in self.evidence.cut_short({camera.id for camera in cameras}):
+            self._filmed(filmed)
         for camera in cameras:
             with self._guard:
                 was = self._health.get(camera.id)
