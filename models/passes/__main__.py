@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 
 import msgspec
 
-from models.passes import cose, trust
+from models.passes import cbor, cose, trust
 from models.passes.classify import classify
 from models.passes.names import name_key
 from models.passes.scan import Pass
@@ -83,7 +83,21 @@ def _fields(code: Pass) -> dict[str, Any]:
     if code.signed:
         told |= {"kid": code.signed.kid.hex(), "algorithm": _ALGORITHMS.get(code.signed.alg, code.signed.alg)}
     told |= {name: value for name, value in code.facts.items() if name != "reasons"}
-    return {name: value for name, value in (told | code.fields).items() if value is not None}
+    return {name: value for name, value in (told | _json(code.fields)).items() if value is not None}
+
+
+def _json(value: Any) -> Any:
+    """As JSON has it."""
+    match value:
+        case dict():
+            return {key.hex() if isinstance(key, bytes) else str(key): _json(one) for key, one in value.items()}
+        case cbor.Tag():
+            return _json(value.value)
+        case list():
+            return [_json(one) for one in value]
+        case bytes():
+            return value.hex()
+    return value
 
 
 def _lines(stream: BinaryIO) -> Iterator[bytes]:

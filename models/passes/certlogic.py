@@ -9,7 +9,7 @@ import sys
 from calendar import monthrange
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from functools import reduce
+from functools import lru_cache, reduce
 from itertools import pairwise
 from typing import Any
 
@@ -24,6 +24,7 @@ class Mismatch(ValueError):
     """A valid expression met a value of a type that it cannot work with."""
 
 
+_TRUE_OR_FALSE = (int, str, list, dict)
 _LAMBDA_NAMES = frozenset({"current", "accumulator", "data"})
 _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     "<": operator.lt,
@@ -42,14 +43,15 @@ _TIME = re.compile(
 
 def truthy(value: Any) -> bool:
     """Raises Mismatch for a value that is neither truthy nor falsy (a date, a float)."""
-    if value is None or isinstance(value, bool | int | str | list | dict):
+    if value is None or value is True or value is False or isinstance(value, _TRUE_OR_FALSE):
         return bool(value)
     raise Mismatch(f"{type(value).__name__} is neither true nor false")
 
 
-def instant(text: Any) -> datetime:
+@lru_cache(maxsize=1024)
+def _instant(text: str) -> datetime:
     """A date or date-time, UTC, whole milliseconds; of a partial date its last possible day."""
-    found = _TIME.fullmatch(text) if isinstance(text, str) else None
+    found = _TIME.fullmatch(text)
     if found is None:
         raise Mismatch("not a date or date-time")
     year, month, day, hour, minute, second, fraction, sign, zone_hour, zone_minute = found.groups()
@@ -69,6 +71,13 @@ def instant(text: Any) -> datetime:
         return moment + offset if sign == "-" else moment - offset
     except (ValueError, OverflowError) as error:  # a month 13, a day 32, an hour before the year 1
         raise Mismatch("not a date or date-time") from error
+
+
+def instant(text: Any) -> datetime:
+    """Raises Mismatch."""
+    if not isinstance(text, str):
+        raise Mismatch("not a date or date-time")
+    return _instant(text)
 
 
 def plus(moment: datetime, amount: int, unit: str) -> datetime:
@@ -246,6 +255,19 @@ def compile(expression: Any) -> Run:  # noqa: A001  (it is what it does)
         return _lookup(str(path))
     name, operands = _operands(expression)
     return _OPERATIONS[name][1](*map(compile, operands))
+
+
+def literals(expression: Any) -> Iterator[int | str]:
+    """The numbers and texts that stand in an expression."""
+    if isinstance(expression, int | str):
+        yield expression
+    elif isinstance(expression, list):
+        for item in expression:
+            yield from literals(item)
+    elif isinstance(expression, dict):
+        for name, operands in expression.items():
+            if name != "var":
+                yield from literals(operands)
 
 
 def variables(expression: Any, *, inside_lambda: bool = False) -> Iterator[str]:

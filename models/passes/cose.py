@@ -46,7 +46,7 @@ def _signed(protected: bytes, unprotected: dict[Any, Any], payload: bytes, signa
 
 def to_sign(protected: bytes, payload: bytes) -> bytes:
     """The bytes that the signature is over (Sig_structure)."""
-    return cbor.encode(["Signature1", protected, b"", payload])
+    return b"\x84\x6aSignature1" + cbor.encode(protected) + b"\x40" + cbor.encode(payload)
 
 
 def header(alg: int, kid: bytes) -> bytes:

@@ -3,14 +3,15 @@
 A fault of ours, or of the code, is CHECK and never FAIL; all reasons are returned, the most severe first.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import date, datetime
 from types import MappingProxyType
 from typing import Any
 
 from models.passes import certlogic
-from models.passes.facts import VOCABULARY, BadFact, Fact, parse, to_json
+from models.passes.facts import LOCAL, VOCABULARY, BadFact, Fact, parse, to_json
 from models.passes.outcome import Outcome
 from models.passes.policy import Need, Policy, Row
 from models.passes.reasons import REASONS
@@ -57,11 +58,13 @@ def decide(
     and where nothing is wrong with the code; then it adds to what the registry knows, and never takes away. Raises
     BadFact for a name outside the vocabulary.
     """
-    if not facts.keys() <= VOCABULARY.keys():
-        raise BadFact(f"{min(facts.keys() - VOCABULARY.keys())!r} is no fact")
-    holding = {name: fact for name, fact in facts.items() if fact.holds(now)}
-    found = [(Outcome.CHECK, reason) for reason in _about_code(code)]
-    known = "known" in holding and holding["known"].value is True
+    for name in facts:
+        if name not in VOCABULARY:
+            raise BadFact(f"{name!r} is no fact")
+    holding = {name: fact for name in policy.reads if (fact := facts.get(name)) is not None and fact.holds(now)}
+    found = [(Outcome.CHECK, reason) for reason in _about_code(code)] if code else []
+    record = facts.get("known")
+    known = record is not None and record.value is True and record.holds(now)
     ends = None
     if not found and code.get("signature") == "valid":
         holding = _joined(holding, _signed(code, now))
@@ -72,11 +75,7 @@ def decide(
     if now < policy.effective_from:
         found.append((Outcome.CHECK, "no_policy"))
     elif known:
-        data: dict[str, Any] = {name: to_json(holding[name].value) for name in policy.reads if name in holding}
-        data["now"] = to_json(now)
-        data["place"] = place
-        data["code_kind"] = code.get("kind", "unknown")
-        data["code_signature"] = code.get("signature", "none")
+        data = _data(holding, policy.rules_read, now, code, place)
         for row in policy.rows:
             found += _about_row(row, holding, data, now)
     if len(found) > 1:
@@ -84,9 +83,24 @@ def decide(
     return Decision(
         outcome=found[0][0] if found else Outcome.PASS,
         reasons=tuple(dict.fromkeys(reason for _, reason in found)),
-        valid_until=min(_expiries(policy, holding, ends), default=None) if known else None,
+        valid_until=_earliest(policy, holding, ends, now) if known else None,
         policy=policy.id,
     )
+
+
+def _data(
+    holding: Mapping[str, Fact], asked: AbstractSet[str], now: datetime, code: Mapping[str, Scalar], place: str
+) -> dict[str, Any]:
+    """What the rules read, as JSON has it."""
+    data: dict[str, Any] = {name: to_json(fact.value) for name, fact in holding.items() if name in asked}
+    data["place"] = place
+    data["code_kind"] = code.get("kind", "unknown")
+    data["code_signature"] = code.get("signature", "none")
+    if "now" in asked:
+        data["now"] = to_json(now)
+    if "year" in asked:
+        data["year"] = now.astimezone(LOCAL).year
+    return data
 
 
 def _about_code(code: Mapping[str, Scalar]) -> list[str]:
@@ -134,18 +148,16 @@ def _moment(text: Scalar | None) -> datetime | None:
 
 def _about_row(
     row: Row, holding: Mapping[str, Fact], data: dict[str, Any], now: datetime
-) -> Iterator[tuple[Outcome, str]]:
-    lacking = [reason for need in row.needs if (reason := _lacking(need, holding, now))]
-    if lacking:
-        yield from ((Outcome.CHECK, reason) for reason in lacking)
-        return
+) -> Sequence[tuple[Outcome, str]]:
+    if row.needs:
+        lacking = [reason for need in row.needs if (reason := _lacking(need, holding, now))]
+        if lacking:
+            return [(Outcome.CHECK, reason) for reason in lacking]
     try:
         struck = certlogic.truthy(row.when(data))
     except certlogic.Mismatch:
-        yield Outcome.CHECK, "rule_error"
-        return
-    if struck:
-        yield row.outcome, row.reason
+        return ((Outcome.CHECK, "rule_error"),)
+    return ((row.outcome, row.reason),) if struck else ()
 
 
 def _lacking(need: Need, holding: Mapping[str, Fact], now: datetime) -> str | None:
@@ -157,14 +169,15 @@ def _lacking(need: Need, holding: Mapping[str, Fact], now: datetime) -> str | No
     return None
 
 
-def _expiries(policy: Policy, holding: Mapping[str, Fact], code_ends: datetime | None) -> Iterator[datetime]:
+def _earliest(
+    policy: Policy, holding: Mapping[str, Fact], code_ends: datetime | None, now: datetime
+) -> datetime | None:
+    """When the first of what the answer rests on ends."""
+    ends = [fact.until for fact in holding.values() if fact.until is not None]
     if code_ends is not None:
-        yield code_ends
-    for name in policy.reads:
+        ends.append(code_ends)
+    for name, age in policy.ageing:
         fact = holding.get(name)
-        if fact is not None and fact.until is not None:
-            yield fact.until
-    for need in policy.ageing:
-        fact = holding.get(need.fact)
-        if fact is not None and need.max_age is not None:
-            yield fact.happened_at + need.max_age
+        if fact is not None and (end := fact.happened_at + age) > now:
+            ends.append(end)
+    return min(ends, default=None)

@@ -81,7 +81,9 @@ class Fact:
 
     def holds(self, now: datetime) -> bool:
         """In force. What tells of an instant that is still to come (a wrong clock, a wrong date) is not."""
-        return self.from_ <= now and self.happened_at <= now and (self.until is None or now < self.until)
+        if now < self.from_ or (self.until is not None and self.until <= now):
+            return False
+        return not isinstance(self.value, date) or self.happened_at <= now
 
     @property
     def happened_at(self) -> datetime:

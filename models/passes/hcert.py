@@ -90,7 +90,7 @@ def of_payload(payload: bytes) -> Pass:
     certificate = wrapped.get(1) if isinstance(wrapped, dict) else None
     code = Pass(
         kind="hcert",
-        fields={"issuer": _plain(claims.get(cose.ISSUER)), "certificate": _plain(certificate)},
+        fields={"issuer": claims.get(cose.ISSUER), "certificate": certificate},
         valid_from=cose.moment(claims.get(cose.ISSUED)),
         valid_until=cose.moment(claims.get(cose.EXPIRES)),
         signature="unknown_key",
@@ -171,17 +171,3 @@ def _instant(text: str) -> datetime | None:
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):
         return None
-
-
-def _plain(value: Any) -> Any:
-    """As JSON has it."""
-    match value:
-        case dict():
-            return {key.hex() if isinstance(key, bytes) else str(key): _plain(one) for key, one in value.items()}
-        case cbor.Tag():
-            return _plain(value.value)
-        case list():
-            return [_plain(one) for one in value]
-        case bytes():
-            return value.hex()
-    return value

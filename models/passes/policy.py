@@ -2,8 +2,10 @@
 
 import hashlib
 from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import product
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Literal
@@ -12,13 +14,15 @@ import msgspec
 from msgspec import Meta, Struct
 
 from models.passes import certlogic
-from models.passes.facts import VOCABULARY
+from models.passes.facts import VOCABULARY, BadFact, to_json
+from models.passes.facts import parse as parse_fact
 from models.passes.outcome import Outcome
 from models.passes.reasons import REASONS
 
 CONTEXT: Mapping[str, str] = MappingProxyType(
     {
         "now": "the instant of the decision",
+        "year": "the year of the decision, in Viet Nam",
         "place": "id of the place where it is taken",
         "code_kind": "what kind of code was shown",
         "code_signature": "valid, invalid, unknown_key or none",
@@ -65,8 +69,10 @@ class Policy:
     """Kinds of signed codes whose holder need not be in the registry: what they say suffices."""
     reads: frozenset[str]
     """Facts that an answer may rest on."""
-    ageing: tuple[Need, ...]
-    """Needs that end with time."""
+    rules_read: frozenset[str]
+    """Those of them, and of the context, that a rule's expression reads; a need looks at the fact itself."""
+    ageing: tuple[tuple[str, timedelta], ...]
+    """(fact, age) after which a row may answer otherwise: what the answer's end is made of."""
 
 
 class _Need(Struct, frozen=True, forbid_unknown_fields=True):
@@ -76,12 +82,20 @@ class _Need(Struct, frozen=True, forbid_unknown_fields=True):
     stale: str = "stale_data"
 
 
+class _End(Struct, frozen=True, forbid_unknown_fields=True):
+    """The age at which `when` may turn: it cannot be seen from outside."""
+
+    fact: str
+    after_hours: Annotated[int, Meta(gt=0)]
+
+
 class _Row(Struct, frozen=True, forbid_unknown_fields=True):
     id: Annotated[str, Meta(min_length=1)]
     when: Any
     outcome: Literal["CHECK", "FAIL"]
     reason: str
     needs: tuple[_Need, ...] = ()
+    ends: tuple[_End, ...] = ()
 
 
 class _Document(Struct, frozen=True, forbid_unknown_fields=True):
@@ -122,7 +136,13 @@ def parse(document: bytes, *, name: str) -> Policy:
         offline=timedelta(hours=read.offline_hours),
         accepts=frozenset(read.accepts),
         reads=frozenset().union(*(row.reads for row in rows)),
-        ageing=tuple(need for row in rows for need in row.needs if need.max_age is not None),
+        rules_read=frozenset(name for row in read.rows for name in certlogic.variables(row.when)),
+        ageing=tuple(
+            {
+                *((need.fact, need.max_age) for row in rows for need in row.needs if need.max_age is not None),
+                *((end.fact, timedelta(hours=end.after_hours)) for row in read.rows for end in row.ends),
+            }
+        ),
     )
 
 
@@ -139,9 +159,9 @@ def _compiled(row: _Row, where: str) -> Row:
     for reason in (row.reason, *(word for need in row.needs for word in (need.absent, need.stale))):
         if reason not in REASONS:
             raise BadPolicy(f"{where}: reason {reason!r} has no text; use one of: {', '.join(REASONS)}")
-    for need in row.needs:
-        if need.fact not in VOCABULARY:
-            raise BadPolicy(f"{where}: needs {need.fact!r}, which is no fact; use one of: {', '.join(VOCABULARY)}")
+    for fact in (*(need.fact for need in row.needs), *(end.fact for end in row.ends)):
+        if fact not in VOCABULARY:
+            raise BadPolicy(f"{where}: needs {fact!r}, which is no fact; use one of: {', '.join(VOCABULARY)}")
     try:
         when = certlogic.compile(row.when)
     except certlogic.BadExpression as error:
@@ -151,6 +171,9 @@ def _compiled(row: _Row, where: str) -> Row:
     if strange:
         known = ", ".join([*VOCABULARY, *CONTEXT])
         raise BadPolicy(f"{where}: when reads {strange[0]!r}, which is not in the vocabulary; use one of: {known}")
+    blamed = _fails_by_absence(row, when, names & VOCABULARY.keys() - {need.fact for need in row.needs})
+    if blamed:
+        raise BadPolicy(f"{where}: {blamed}")
     needs = tuple(
         Need(
             need.fact,
@@ -168,3 +191,47 @@ def _compiled(row: _Row, where: str) -> Row:
         outcome=Outcome(row.outcome),
         reason=row.reason,
     )
+
+
+_SAMPLES: tuple[Any, ...] = (True, False, 0, 1, 2, 1950, 2015, "1900-01-01", "2100-01-01", "2021-09-21T06:00:00Z")
+_SAMPLES += ("2021-09-20T06:00:00Z", "green", "yellow", "orange", "red", "elsewhere", "here", [], ["elsewhere"])
+_MOST_READ_BY_FAIL = 3
+
+
+def _fails_by_absence(row: _Row, when: certlogic.Run, names: AbstractSet[str]) -> str | None:
+    """Why a row may not FAIL: nobody is stopped because something is not known. Tried out, on a value of each kind."""
+    if row.outcome != "FAIL":
+        return None
+    if len(names) > _MOST_READ_BY_FAIL:
+        return f"reads {len(names)} facts, {_MOST_READ_BY_FAIL} are allowed for FAIL; make two rows of it, or use needs"
+    samples = {name: _values(name, [*_SAMPLES, *certlogic.literals(row.when)]) for name in sorted(names)}
+    context = {"now": "2021-09-21T06:00:00.000Z", "year": 2021, "place": "here"}
+    context |= {"code_kind": "cccd", "code_signature": "none"}
+    for held in product(*([None, *values] for values in samples.values())):
+        data = context | {name: value for name, value in zip(samples, held, strict=True) if value is not None}
+        if not _strikes(when, data):
+            continue
+        for name in samples.keys() - data.keys():
+            if not all(_strikes(when, data | {name: value}) for value in samples[name]):
+                return f"FAIL because {name!r} is not known; put it into needs, or make it CHECK"
+    return None
+
+
+def _values(name: str, candidates: Iterable[Any]) -> list[Any]:
+    """Those that this fact can have, as rules see them."""
+    values = []
+    for candidate in candidates:
+        try:
+            value = to_json(parse_fact(name, candidate))
+        except BadFact:
+            continue
+        if value not in values:
+            values.append(value)
+    return values
+
+
+def _strikes(when: certlogic.Run, data: Any) -> bool:
+    try:
+        return certlogic.truthy(when(data))
+    except certlogic.Mismatch:  # is a CHECK when it happens
+        return False

@@ -32,6 +32,10 @@ REASONS: Mapping[str, Reason] = MappingProxyType(
         "no_declaration": Reason(23, Outcome.CHECK),
         "declaration_expired": Reason(24, Outcome.CHECK),
         "flagged": Reason(25, Outcome.CHECK),
+        "no_permit": Reason(28, Outcome.CHECK),
+        "no_immunity": Reason(16, Outcome.CHECK, medical=True),
+        "no_test": Reason(17, Outcome.CHECK, medical=True),
+        "tested_positive": Reason(18, Outcome.CHECK, medical=True),
         "no_data": Reason(26, Outcome.CHECK),
         "stale_data": Reason(27, Outcome.CHECK),
         # the code

@@ -1,7 +1,10 @@
 import json
-from datetime import UTC, datetime, timedelta
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -10,10 +13,12 @@ from hypothesis import strategies as st
 from models.passes.decision import Decision, decide
 from models.passes.facts import BadFact, Fact, Value
 from models.passes.outcome import Outcome
-from models.passes.policy import load, parse
+from models.passes.policy import Policy, load, parse
+from models.passes.reasons import REASONS
 from models.passes.scan import Scalar
 
-POLICY = load(Path(__file__).resolve().parents[3] / "configs" / "policies" / "directive-22.json")
+POLICIES = Path(__file__).resolve().parents[3] / "configs" / "policies"
+POLICY = load(POLICIES / "directive-22.json")
 NOW = datetime(2021, 9, 22, 6, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 
@@ -161,3 +166,175 @@ def test_no_fault_of_a_code_and_no_absence_ever_fails_anybody(more: dict[str, bo
     stopped = bool(more.get("status_f0") or more.get("status_f1"))
     assert (made.outcome is Outcome.FAIL) == stopped
     assert (made.outcome is Outcome.PASS) == (made.reasons == ())
+
+
+OCTOBER = load(POLICIES / "travel-2021-10.json")
+LATER = datetime(2021, 11, 1, 6, tzinfo=UTC)
+JUST = date(2021, 5, 2)
+"""Of an illness: not yet six months ago."""
+
+
+def in_october(code: Mapping[str, Scalar] = MappingProxyType({}), /, **more: Value) -> Decision:
+    values: dict[str, Value] = {"known": True, "birth_year": 1987, "home_zone": "green", "declared_at": LATER - HOUR}
+    facts = {name: fact(value, since=LATER - 24 * HOUR) for name, value in {**values, **more}.items()}
+    return decide(facts, OCTOBER, LATER, code=code, place="cp-014")
+
+
+@pytest.mark.parametrize(
+    ("more", "reasons"),
+    [
+        ({}, ("no_immunity",)),
+        ({"doses": 2, "last_dose_on": date(2021, 10, 18)}, ()),  # 14 days
+        ({"doses": 2, "last_dose_on": date(2021, 10, 19)}, ("no_immunity",)),
+        ({"doses": 1, "last_dose_on": date(2021, 8, 1)}, ("no_immunity",)),
+        ({"doses": 2}, ("no_immunity",)),  # nobody knows since when
+        ({"recovered_on": JUST}, ()),
+        ({"recovered_on": date(2021, 5, 1)}, ("no_immunity",)),
+        ({"recovered_on": JUST, "home_zone": "orange"}, ("no_test",)),
+        ({"recovered_on": JUST, "home_zone": "red", "last_test_negative_at": LATER - 71 * HOUR}, ()),
+        (
+            {"recovered_on": JUST, "home_zone": "red", "last_test_negative_at": LATER - 72 * HOUR},
+            ("no_test",),
+        ),
+        ({"birth_year": 2004}, ("no_test",)),  # a child needs the test alone
+        ({"birth_year": 2004, "last_test_negative_at": LATER - HOUR}, ()),
+        ({"birth_year": 2003, "last_test_negative_at": LATER - HOUR}, ("no_immunity",)),
+        ({"recovered_on": JUST, "last_test_positive_at": LATER - 14 * 24 * HOUR}, ("tested_positive",)),
+        ({"recovered_on": JUST, "last_test_positive_at": LATER - 15 * 24 * HOUR}, ()),
+    ],
+)
+def test_the_rule_of_october_asks_for_immunity_and_by_zone_for_a_test(
+    more: dict[str, Value], reasons: tuple[str, ...]
+) -> None:
+    assert in_october(**more).reasons == reasons
+
+
+def test_a_permit_is_asked_for_under_directive_16() -> None:
+    policy = load(POLICIES / "directive-16.json")
+    assert decide(resident(), policy, NOW).reasons == ("no_permit",)
+    assert decide(resident(permit_groups=()), policy, NOW).reasons == ("no_permit",)
+    assert decide(resident(permit_groups=("g1",)), policy, NOW).outcome is Outcome.PASS
+
+
+HC1: dict[str, Scalar] = {"kind": "hcert", "signature": "valid", "doses": 2, "last_dose_on": "2021-08-01"}
+
+
+def test_what_a_sound_signed_code_says_adds_to_what_is_known() -> None:
+    assert in_october(HC1).outcome is Outcome.PASS
+    assert in_october(HC1, doses=1, last_dose_on=date(2021, 10, 30)).outcome is Outcome.PASS
+    assert in_october(HC1 | {"signature": "none"}).reasons == ("no_immunity",)
+    assert in_october(HC1 | {"reasons": "revoked"}).reasons == ("revoked", "no_immunity")
+    assert in_october(HC1 | {"doses": "many"}).reasons == ("no_immunity",)
+    fresh: dict[str, Scalar] = HC1 | {"last_test_negative_at": (LATER - HOUR).isoformat()}
+    assert in_october(fresh, home_zone="red", last_test_negative_at=LATER - 99 * HOUR).outcome is Outcome.PASS
+
+
+def test_a_code_says_nothing_of_who_somebody_is_or_what_is_ordered() -> None:
+    lie: dict[str, Scalar] = {"signature": "valid", "kind": "cccd", "known": True, "status_f0": False, "flagged": False}
+    assert decide({}, OCTOBER, LATER, code=lie).reasons == ("unknown",)
+    assert in_october(HC1 | lie, status_f0=True).outcome is Outcome.FAIL
+
+
+def test_a_signed_code_can_suffice_where_the_policy_says_so() -> None:
+    told: dict[str, Scalar] = HC1 | {"kind": "city", "declared_at": (LATER - HOUR).isoformat()}
+    ends: dict[str, Scalar] = {"valid_until": (LATER + HOUR).isoformat()}
+    made = decide({}, OCTOBER, LATER, code=told | ends)
+    assert (made.outcome, made.reasons, made.valid_until) == (Outcome.PASS, (), LATER + HOUR)
+    assert decide({}, OCTOBER, LATER, code=HC1).reasons == ("no_declaration",)
+    assert decide({}, POLICY, LATER, code=told).reasons == ("unknown",)
+
+
+def test_that_a_number_is_masked_is_held_against_nobody() -> None:
+    assert answer(resident(), reasons="masked").outcome is Outcome.PASS
+    assert answer(resident(), reasons="masked year").reasons == ("year",)
+
+
+# Everything that can be known, over every policy of the house.
+ADVERSE: dict[str, Value] = {
+    "status_f0": True,
+    "status_f1": True,
+    "order_active": "qs-003",
+    "order_broken": True,
+    "symptoms": ("ho",),
+    "flagged": True,
+    "exposed": True,
+    "last_test_positive_at": LATER - HOUR,
+}
+moments = st.integers(0, 24 * 40).map(lambda hours: LATER - hours * HOUR)
+days = moments.map(lambda moment: moment.date())
+everything = st.fixed_dictionaries(
+    {},
+    optional={
+        "known": st.sampled_from([True, True, True, False]),
+        "birth_year": st.sampled_from([1950, 1987, 2003, 2004, 2015]),
+        "home_zone": st.sampled_from(["green", "yellow", "orange", "red"]),
+        "flagged": st.booleans(),
+        "status_f0": st.booleans(),
+        "status_f1": st.booleans(),
+        "recovered_on": st.integers(0, 300).map(lambda ago: (LATER - ago * 24 * HOUR).date()),
+        "order_active": st.sampled_from(["cp-014", "qs-003"]),
+        "doses": st.integers(0, 3),
+        "last_dose_on": days,
+        "last_test_negative_at": moments,
+        "last_test_positive_at": moments,
+        "declared_at": moments,
+        "symptoms": st.sampled_from([(), ("ho",)]),
+        "permit_groups": st.sampled_from([(), ("g1",)]),
+    },
+).map(lambda values: {name: fact(cast("Value", value), since=LATER - 1000 * HOUR) for name, value in values.items()})
+policies = st.sampled_from([load(path) for path in sorted(POLICIES.glob("*.json"))])
+codes = st.sampled_from([{}, HC1, HC1 | {"signature": "invalid"}, HC1 | {"kind": "city"}, {"reasons": "year"}])
+
+
+def made_of(facts: dict[str, Fact], policy: Policy, code: dict[str, Scalar], now: datetime = LATER) -> Decision:
+    return decide(facts, policy, now, code=code, place="cp-014")
+
+
+@given(everything, policies, codes, st.sampled_from(sorted(ADVERSE)))
+def test_an_adverse_fact_never_makes_an_answer_milder(
+    facts: dict[str, Fact], policy: Policy, code: dict[str, Scalar], name: str
+) -> None:
+    # a person who was at the right place, or tested positive long ago, is worse off now
+    before = made_of(facts, policy, code).outcome
+    after = made_of(facts | {name: fact(ADVERSE[name], since=LATER - HOUR)}, policy, code).outcome
+    assert after.severity >= before.severity
+
+
+@given(everything, policies, codes, st.sets(st.integers(0, 14)))
+def test_what_is_missing_or_old_never_stops_anybody(
+    facts: dict[str, Fact], policy: Policy, code: dict[str, Scalar], gone: set[int]
+) -> None:
+    if made_of(facts, policy, code).outcome is Outcome.FAIL:
+        return
+    fewer = {name: one for place, (name, one) in enumerate(facts.items()) if place not in gone}
+    assert made_of(fewer, policy, code).outcome is not Outcome.FAIL
+    over = {
+        name: replace(one, until=LATER) if place in gone else one for place, (name, one) in enumerate(facts.items())
+    }
+    assert made_of(over, policy, code).outcome is not Outcome.FAIL
+    assert made_of(facts, policy, code, LATER + 2000 * HOUR).outcome is not Outcome.FAIL
+
+
+@given(everything, policies, codes)
+def test_no_code_makes_a_stop_milder(facts: dict[str, Fact], policy: Policy, code: dict[str, Scalar]) -> None:
+    if made_of(facts, policy, {}).outcome is Outcome.FAIL:
+        assert made_of(facts, policy, code).outcome is Outcome.FAIL
+
+
+@given(everything, policies, st.integers(0, 999))
+def test_a_pass_stays_one_until_its_end(facts: dict[str, Fact], policy: Policy, thousandth: int) -> None:
+    made = made_of(facts, policy, {})
+    if made.outcome is Outcome.PASS:
+        assert made.valid_until is not None
+        assert made.valid_until > LATER
+        at = LATER + (made.valid_until - LATER) * thousandth / 1000
+        assert made_of(facts, policy, {}, at).outcome is Outcome.PASS
+
+
+@given(everything, policies, codes)
+def test_pass_has_no_reason_and_everything_else_has(
+    facts: dict[str, Fact], policy: Policy, code: dict[str, Scalar]
+) -> None:
+    made = made_of(facts, policy, code)
+    assert (made.outcome is Outcome.PASS) == (made.reasons == ())
+    assert set(made.reasons) <= REASONS.keys()

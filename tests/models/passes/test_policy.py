@@ -1,10 +1,14 @@
 import json
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from models.passes.policy import BadPolicy, load, parse
+from models.passes import trust
+from models.passes.policy import BadPolicy, in_force, load, parse
+from models.passes.trust import Keys, Signer, Untrusted, own_key
 
 DIRECTIVE = Path(__file__).resolve().parents[3] / "configs" / "policies" / "directive-22.json"
 ROW: dict[str, Any] = {"id": "r1", "when": {"var": "status_f0"}, "outcome": "FAIL", "reason": "f0"}
@@ -18,6 +22,36 @@ def refused(raw: bytes) -> str:
     with pytest.raises(BadPolicy) as caught:
         parse(raw, name="p.json")
     return str(caught.value)
+
+
+def test_every_policy_of_the_house_loads_and_has_its_name() -> None:
+    files = sorted(DIRECTIVE.parent.glob("*.json"))
+    assert [load(file).name for file in files] == ["directive-15", "directive-16", "directive-22", "travel-2021-10"]
+    assert [file.stem for file in files] == [load(file).name for file in files]
+
+
+def test_the_policy_in_force_is_the_one_whose_hour_came_last() -> None:
+    policies = [load(file) for file in DIRECTIVE.parent.glob("*.json")]
+    for moment, name in [
+        ("2021-07-24T05:59:59+07:00", "directive-15"),
+        ("2021-07-24T06:00:00+07:00", "directive-16"),
+        ("2021-09-21T05:59:59+07:00", "directive-16"),
+        ("2021-09-21T06:00:00+07:00", "directive-22"),
+        ("2022-01-01T00:00:00+07:00", "travel-2021-10"),
+    ]:
+        chosen = in_force(policies, datetime.fromisoformat(moment))
+        assert chosen is not None
+        assert chosen.name == name
+    assert in_force(policies, datetime.fromisoformat("2020-01-01T00:00:00+07:00")) is None
+
+
+def test_a_policy_travels_signed_and_is_named_by_its_content() -> None:
+    central = Signer(Ed25519PrivateKey.generate())
+    message = central.sign(DIRECTIVE.read_bytes())
+    document = trust.opened(message, Keys([own_key(central.public, ("document",))]))
+    assert parse(document, name="sent").id == load(DIRECTIVE).id
+    with pytest.raises(Untrusted):
+        trust.opened(message.replace(b"FAIL", b"PASS"), Keys([own_key(central.public, ("document",))]))
 
 
 def test_the_first_policy_loads() -> None:
@@ -45,6 +79,7 @@ def test_a_policy_is_known_by_its_content() -> None:
             "p.json: row r1: needs 'blood_type', which is no fact; use one of: known",
         ),
         ({"reason": "because"}, "p.json: row r1: reason 'because' has no text; use one of: f0"),
+        ({"ends": [{"fact": "blood_type", "after_hours": 1}]}, "p.json: row r1: needs 'blood_type', which is no fact"),
         ({"needs": [{"fact": "known", "stale": "old"}]}, "p.json: row r1: reason 'old' has no text"),
     ],
 )
@@ -62,6 +97,35 @@ def test_a_bad_row_is_named_with_what_to_do(row: dict[str, Any], message: str) -
 )
 def test_a_bad_field_is_named_with_its_place(row: dict[str, Any], place: str) -> None:
     assert place in refused(document(**row))
+
+
+@pytest.mark.parametrize(
+    ("row", "why"),
+    [
+        ({"when": {"!": [{"var": "permit_groups"}]}}, "FAIL because 'permit_groups' is not known; put it into needs"),
+        ({"when": {"!": [{"===": [{"var": "home_zone"}, "green"]}]}}, "FAIL because 'home_zone' is not known"),
+        ({"when": {"if": [{"var": "doses"}, {"<": [{"var": "doses"}, 2]}, True]}}, "FAIL because 'doses'"),
+        (
+            {"when": {"and": [{"var": name} for name in ("doses", "flagged", "exposed", "provisional")]}},
+            "reads 4 facts",
+        ),
+    ],
+)
+def test_nobody_is_stopped_because_something_is_not_known(row: dict[str, Any], why: str) -> None:
+    assert f"p.json: row r1: {why}" in refused(document(**row))
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"when": {"!": [{"var": "permit_groups"}]}, "needs": [{"fact": "permit_groups"}]},
+        {"when": {"!": [{"var": "permit_groups"}]}, "outcome": "CHECK"},
+        {"when": {"if": [{"var": "status_f0"}, True, {"var": "status_f1"}]}},
+        {"when": {"if": [{"var": "doses"}, {"<": [{"var": "doses"}, 2]}, False]}},
+    ],
+)
+def test_a_row_that_fails_on_what_is_known_is_fair(row: dict[str, Any]) -> None:
+    assert parse(document(**row), name="p.json").rows
 
 
 def test_two_rows_of_one_name_are_refused() -> None:
