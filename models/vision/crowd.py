@@ -17,6 +17,25 @@ COCO: Mapping[int, Body] = {0: "person", 1: "bicycle", 2: "car", 3: "motorbike",
 """The classes of COCO that are counted; everything else in a street is not traffic."""
 
 
+LEAST_SCORE = 0.2
+LEAST_SCORES: Mapping[str, float] = {"gfl": 0.3}
+"""A box counts from this score, by the family of its net: GFL's scores of nothing lie higher. What a camera's own view
+would have wanted instead, its `scale` makes up for."""
+
+
+def countable(scores: Floats, family: str) -> NDArray[np.bool_]:
+    """Which of a look's boxes count."""
+    return scores >= LEAST_SCORES.get(family, LEAST_SCORE)
+
+
+def fit_scale(pairs: Sequence[tuple[float, float]]) -> float:
+    """A camera's one-number calibration from (counted, true) of a few looks: the likeliest when errors are Poisson's.
+    One where nothing was counted.
+    """
+    counted = sum(count for count, _ in pairs)
+    return sum(true for _, true in pairs) / counted if counted else 1.0
+
+
 @dataclass(frozen=True, kw_only=True)
 class Crowd:
     """The bodies in one zone: the median of the last looks, and the range that those looks span."""

@@ -205,6 +205,11 @@ class Detector:
         # Some export the scores before their sigmoid: then most of a grey picture's are below nought.
         self._logits = self.family == "gfl" and bool(self._run()[0].min() < 0.0)
 
+    @property
+    def input_px(self) -> int:
+        """The longer side to which a picture is shrunk; of a net of any size, what a square picture may have."""
+        return max(self._sides) if self._sides else math.isqrt(self.MOST_PIXELS)
+
     def detect(self, bgr: NDArray[np.uint8], *, person_px: float | None = None) -> Detections:
         """What is in one colour picture. `person_px`: how tall its people are; a net of one height needs it."""
         with self._turns:

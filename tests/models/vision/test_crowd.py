@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from models.vision.crowd import Body, Count, Flow, Level
+from models.vision.crowd import Body, Count, Flow, Level, fit_scale
 from models.vision.tracker import Track
 
 SQUARE = np.array([(0.0, 0.0), (100.0, 0.0), (100.0, 100.0), (0.0, 100.0)])
@@ -59,3 +59,16 @@ def test_who_walks_around_the_end_of_the_line_does_not_cross_it() -> None:
     for i in range(100):
         rates = flow.see([Track(id=1, box=(190, 130.0 - i, 210, 170.0 - i), seen=True, last_s=0.0)], i * 0.1)
     assert rates == (0.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("pairs", "scale"),
+    [
+        ([(8, 10), (12, 15)], 1.25),
+        ([(0, 3), (10, 7)], 1.0),  # a look that saw nobody still counts
+        ([(0, 4)], 1.0),  # nothing was counted: nothing can be learnt
+        ([], 1.0),
+    ],
+)
+def test_a_camera_is_calibrated_by_one_number_from_a_few_counts(pairs: list[tuple[int, int]], scale: float) -> None:
+    assert fit_scale(pairs) == pytest.approx(scale)
