@@ -8,6 +8,7 @@ import os
 import secrets
 from base64 import urlsafe_b64encode
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -21,6 +22,27 @@ _SECRET_BYTES = 32
 
 class BadKey(ValueError):
     """A key file that cannot be used; the message says which and what to do."""
+
+
+class Namer:
+    """Names numbers: what central calls them, and what a snapshot does. Made once for many."""
+
+    def __init__(self, pepper: bytes, outside: bytes) -> None:
+        # HMAC by its definition, with the pads prepared: twice as fast as a fresh one for each number.
+        padded = pepper.ljust(64, b"\0")
+        self._inner = hashlib.sha256(bytes(byte ^ 0x36 for byte in padded))
+        self._outer = hashlib.sha256(bytes(byte ^ 0x5C for byte in padded))
+        self._outside = outside
+
+    def key(self, kind: str, value: str) -> bytes:
+        """HMAC-SHA256 under the pepper: it can be compared, never turned back."""
+        inner, outer = self._inner.copy(), self._outer.copy()
+        inner.update(f"{kind}|{value}".encode())
+        outer.update(inner.digest())
+        return outer.digest()[:16]
+
+    def outside(self, kind: str, value: str) -> bytes:
+        return key_of(self._outside, kind, value).to_bytes(8, "big")
 
 
 @dataclass(frozen=True)
@@ -53,17 +75,22 @@ class Keys:
         """The key of one file of a snapshot."""
         return hmac.digest(self.snapshot, f"parcel|{salt}".encode(), hashlib.sha256)
 
-    def outside(self, kind: str, value: str) -> bytes:
-        """The name of a number in the snapshots."""
-        return key_of(self.outside_secret, kind, value).to_bytes(8, "big")
+    @property
+    def secrets(self) -> tuple[bytes, bytes]:
+        """What a Namer is made of."""
+        return self.pepper, self.outside_secret
+
+    @cached_property
+    def _namer(self) -> Namer:
+        return Namer(*self.secrets)
 
     def open(self, sealed: str) -> Identity:
         """Raises Unopenable."""
         return unseal(sealed, {key_id(self.public): self.seal})
 
     def key(self, kind: str, value: str) -> bytes:
-        """The name under which a number is known: it can be compared, never turned back."""
-        return hmac.digest(self.pepper, f"{kind}|{value}".encode(), hashlib.sha256)[:16]
+        """The name under which a number is known."""
+        return self._namer.key(kind, value)
 
 
 def _secret(path: Path) -> bytes:

@@ -1,25 +1,50 @@
-"""`import-residents FILE`: a CSV into the registry, in batches, with a bar; rejected rows are kept beside it."""
+"""`import-residents FILE`: a CSV or XLSX into the registry, with a bar; rejected rows are kept beside it.
 
+A large file is parsed in a process beside the database's. Rejected rows go to `<file>.rejected.csv`, which can be
+corrected and imported.
+"""
+
+import asyncio
 import csv
 import gc
+import io
+import multiprocessing
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import datetime
+import threading
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import date, datetime, time
+from multiprocessing.queues import Queue
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple, Self
 
+import openpyxl
 from sqlalchemy.ext.asyncio import AsyncEngine
 from tqdm import tqdm
 
-from central.keys import Keys
-from central.registry import rules, service
+from central import db
+from central.keys import Keys, Namer
+from central.registry import bulk, rules
+from central.registry.bulk import FirstLoad, Merge, Staged
+from central.registry.rules import Row
 
-_BATCH = 20_000
+_BLOCK = 20_000
+_MERGE_ROWS = {"postgresql": 1_000_000, "sqlite": 100_000}
+"""Rows in one transaction: many are cheaper, few let others in sooner."""
+_BESIDE_BYTES = 50_000_000
+"""From this size on a process of its own pays."""
+_SEEN_BITS = 1 << 30
+"""A bit for each number seen: of ten million numbers one in a hundred is looked at twice."""
+_ZIP = b"PK\3\4"
 
 
 class BadFile(ValueError):
     """A file that is no list of residents; the message says what and what to do."""
+
+
+class Cancelled(Exception):
+    """Somebody has stopped the import; what was merged before stays."""
 
 
 @dataclass
@@ -30,41 +55,180 @@ class Report:
     rejected: int = 0
 
 
-def _lines(file: IO[str], path: Path) -> Iterator[tuple[int, list[str]]]:
-    reader = csv.reader(file)
-    try:
-        for cells in reader:
-            yield reader.line_num, cells
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise BadFile(f"{path}:{reader.line_num + 1}: {error}; save it as a CSV in UTF-8 and import again") from error
+@dataclass
+class Progress:
+    """Where an import stands, for whoever looks at it; it can be told to stop."""
+
+    total: int = 0
+    done: int = 0
+    report: Report = field(default_factory=Report)
+    stopping: threading.Event = field(default_factory=threading.Event)
 
 
-def _columns(header: list[str], path: Path) -> list[str]:
-    columns = [cell.strip().casefold() for cell in header]
-    if missing := [name for name in rules.REQUIRED if name not in columns]:
-        raise BadFile(f"{path}:1: no column {', '.join(missing)}; the header is {','.join(rules.HEADER)}")
-    if strange := [name for name in columns if name not in rules.HEADER]:
-        raise BadFile(f"{path}:1: unknown column {strange[0]!r}; the header is {','.join(rules.HEADER)}")
-    return columns
+class _Block(NamedTuple):
+    """Some rows of the file, read."""
+
+    content: Any
+    """Staged, or the texts of a first load."""
+    rejected: list[tuple[int, str, Sequence[str]]]
+    twice: list[int]
+    """Lines with a number that may have been seen before: they wait until the indexes can tell."""
+    number: int
+    position: int
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What to read, and as what; travels to the process that reads."""
+
+    path: Path
+    secrets: tuple[bytes, bytes]
+    source: str
+    now: datetime
+    first: bool
+    only: frozenset[int] | None = None
+
+    def blocks(self) -> Iterator[_Block]:
+        namer, seen = Namer(*self.secrets), _Seen() if self.first and self.only is None else None
+        with _Lines(self.path) as lines:
+            reader = rules.Reader(lines.columns)
+            rows: list[tuple[int, Row]] = []
+            rejected: list[tuple[int, str, Sequence[str]]] = []
+            for line, cells in lines:
+                if not any(cells) or (self.only is not None and line not in self.only):
+                    continue
+                try:
+                    rows.append((line, reader.read(cells)))
+                except rules.BadRow as fault:
+                    rejected.append((line, str(fault), cells))
+                if len(rows) + len(rejected) >= _BLOCK:
+                    yield self._block(namer, rows, rejected, seen, lines.position)
+                    rows, rejected = [], []
+            yield self._block(namer, rows, rejected, seen, lines.position)
+
+    def _block(
+        self,
+        namer: Namer,
+        rows: list[tuple[int, Row]],
+        rejected: list[tuple[int, str, Sequence[str]]],
+        seen: "_Seen | None",
+        position: int,
+    ) -> _Block:
+        staged = bulk.stage(namer, rows)
+        twice: set[int] = set()
+        if seen is not None:
+            twice = {line for line, _, key, *_ in staged.keys if seen.add(key)}
+            if twice:
+                staged = Staged(*([row for row in part if row[0] not in twice] for part in staged))
+        content = bulk.first_text(staged, self.source, self.now) if seen is not None else staged
+        return _Block(content, rejected, sorted(twice), len(staged.rows), position)
+
+
+class _Seen:
+    """Which keys were there before. It may say yes of a new one, never no of an old one."""
+
+    def __init__(self) -> None:
+        self._bits = bytearray(_SEEN_BITS // 8)
+
+    def add(self, key: bytes) -> bool:
+        """True when it may have been there."""
+        number = int.from_bytes(key[:8], "big") % _SEEN_BITS
+        place, bit = number >> 3, 1 << (number & 7)
+        before = self._bits[place] & bit
+        self._bits[place] |= bit
+        return bool(before)
+
+
+class _Lines:
+    """The lines of a CSV, or of an XLSX's first sheet: number and cells. Raises BadFile."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            self._raw = path.open("rb")
+        except OSError as error:
+            raise BadFile(f"{path}: cannot be read: {error.strerror}; give the path of a CSV or XLSX file") from error
+        self._is_sheet = self._raw.read(4) == _ZIP
+        self._raw.seek(0)
+        self._rows = self._sheet() if self._is_sheet else self._csv()
+        try:
+            _, header = next(self._rows, (1, [""]))
+            self.columns = self._checked([cell.strip().casefold() for cell in header])
+        except BadFile:
+            self._raw.close()
+            raise
+
+    def _csv(self) -> Iterator[tuple[int, list[str]]]:
+        self._text = io.TextIOWrapper(self._raw, encoding="utf-8-sig", newline="")
+        reader = csv.reader(self._text)
+        try:
+            for cells in reader:
+                yield reader.line_num, cells
+        except (csv.Error, UnicodeDecodeError) as error:
+            where = f"{self._path}:{reader.line_num + 1}"
+            raise BadFile(f"{where}: {error}; save it as a CSV in UTF-8 and import again") from error
+
+    def _sheet(self) -> Iterator[tuple[int, list[str]]]:
+        try:
+            book = openpyxl.load_workbook(self._raw, read_only=True, data_only=True)
+            for line, cells in enumerate(book.worksheets[0].iter_rows(values_only=True), 1):
+                yield line, [_sheet_text(cell) for cell in cells]
+        except (KeyError, ValueError, OSError, IndexError) as error:
+            raise BadFile(
+                f"{self._path}: not a readable XLSX ({error}); save it again, or as a CSV in UTF-8"
+            ) from error
+
+    def _checked(self, columns: list[str]) -> list[str]:
+        if missing := [name for name in rules.REQUIRED if name not in columns]:
+            raise BadFile(f"{self._path}:1: no column {', '.join(missing)}; the header is {','.join(rules.HEADER)}")
+        if strange := [name for name in columns if name not in rules.HEADER]:
+            raise BadFile(f"{self._path}:1: unknown column {strange[0]!r}; the header is {','.join(rules.HEADER)}")
+        if len(set(columns)) != len(columns):
+            raise BadFile(f"{self._path}:1: a column stands twice; the header is {','.join(rules.HEADER)}")
+        return columns
+
+    @property
+    def position(self) -> int:
+        return self._raw.tell()
+
+    def __iter__(self) -> Iterator[tuple[int, list[str]]]:
+        return self._rows
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._rows.close()  # type: ignore[attr-defined]  # a generator
+        self._raw.close()
+
+
+def _sheet_text(cell: Any) -> str:
+    if cell is None:
+        return ""
+    if isinstance(cell, datetime) and cell.time() == time():
+        return cell.date().isoformat()
+    if isinstance(cell, date):
+        return cell.isoformat()
+    return str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell)
 
 
 class _Rejects:
     """Rows that were not taken: line, reason, cells; opened with the first one, numbers masked, formulas defused."""
 
-    def __init__(self, path: Path, columns: list[str]) -> None:
+    def __init__(self, path: Path, columns: Sequence[str]) -> None:
         self.path = path
         self._columns = columns
         self._file: IO[str] | None = None
         self._writer: Any = None
         path.unlink(missing_ok=True)
 
-    def keep(self, line: int, reason: str, cells: list[str]) -> None:
+    def keep(self, line: int, reason: str, cells: Sequence[str]) -> None:
         if self._file is None:
             descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             self._file = os.fdopen(descriptor, "w", encoding="utf-8", newline="")
             self._writer = csv.writer(self._file)
             self._writer.writerow(["line", "reason", *self._columns])
-        secret = {index for index, name in enumerate(self._columns) if name in {"number", "qid"}}
+        secret = {index for index, name in enumerate(self._columns) if name in rules.SECRET}
         # Cells beyond the header may hold anything, a number too.
         kept = [
             rules.masked(cell) if index in secret or index >= len(self._columns) else cell
@@ -77,59 +241,157 @@ class _Rejects:
             self._file.close()
 
 
-async def load(engine: AsyncEngine, keys: Keys, path: Path, now: datetime, *, quiet: bool = False) -> Report:
-    """Bring the file in. Raises BadFile; at a line that is no CSV, the batches before it stay.
+async def load(
+    engine: AsyncEngine,
+    keys: Keys,
+    path: Path,
+    now: datetime,
+    *,
+    quiet: bool = False,
+    progress: Progress | None = None,
+    beside_bytes: int = _BESIDE_BYTES,
+) -> Report:
+    """Bring the file in. Raises BadFile or Cancelled; what was merged before stays."""
+    import_ = _Import(engine, keys, path, now, progress=progress or Progress(), beside_bytes=beside_bytes)
+    with tqdm(total=import_.progress.total, unit="B", unit_scale=True, desc="residents", disable=quiet) as bar:
+        await import_.run(lambda done: bar.update(done - bar.n))
+    return import_.progress.report
 
-    Rejected rows go to `<file>.rejected.csv`.
-    """
-    try:
-        file = path.open(encoding="utf-8-sig", newline="")
-    except OSError as error:
-        raise BadFile(f"{path}: cannot be read: {error.strerror}; give the path of a CSV file") from error
-    report = Report()
-    with (
-        file,
-        tqdm(total=os.fstat(file.fileno()).st_size, unit="B", unit_scale=True, desc="residents", disable=quiet) as bar,
-    ):
-        lines = _lines(file, path)
-        columns = _columns(next(lines, (1, [""]))[1], path)
-        rejects = _Rejects(path.with_name(f"{path.name}.rejected.csv"), columns)
-        # A batch is a million objects and no cycle: searching them for garbage would take a third of the time.
+
+class _Import:
+    def __init__(
+        self, engine: AsyncEngine, keys: Keys, path: Path, now: datetime, *, progress: Progress, beside_bytes: int
+    ) -> None:
+        self._engine = engine
+        self._secrets = keys.secrets
+        self._path = path
+        self._now = now
+        self._source = f"import:{path.name}"
+        with _Lines(path) as lines:
+            self._columns = lines.columns
+        self.progress = progress
+        self.progress.total = path.stat().st_size
+        self._is_large = self.progress.total >= beside_bytes
+        self._rejects = _Rejects(path.with_name(f"{path.name}.rejected.csv"), self._columns)
+
+    async def run(self, tell: Callable[[int], object]) -> None:
+        self._tell = tell
+        # Millions of objects and no cycle: searching them for garbage would take a third of the time.
         collecting = gc.isenabled()
         gc.disable()
         try:
-            rows: dict[int, rules.Row] = {}
-            raw: dict[int, list[str]] = {}
-
-            async def flush() -> None:
-                taken = await service.take_rows(engine, keys, rows, f"import:{path.name}", now)
-                report.new += taken.new
-                report.known += taken.known
-                report.facts += taken.facts
-                report.rejected += len(taken.rejected)
-                for fault in taken.rejected:
-                    rejects.keep(fault.line, fault.reason, raw[fault.line])
-                rows.clear()
-                raw.clear()
-                bar.update(min(file.buffer.tell(), bar.total) - bar.n)  # type: ignore[attr-defined]  # TextIOWrapper's
-
-            for line, cells in lines:
-                if not any(cells):
-                    continue
-                try:
-                    if len(cells) != len(columns):
-                        raise rules.BadRow(f"{len(cells)} cells instead of {len(columns)}")  # noqa: TRY301  (one way out)
-                    rows[line] = rules.read_row({name: cell.strip() for name, cell in zip(columns, cells, strict=True)})
-                except rules.BadRow as fault:
-                    report.rejected += 1
-                    rejects.keep(line, str(fault), cells)
-                    continue
-                raw[line] = cells
-                if len(rows) >= _BATCH:
-                    await flush()
-            await flush()
+            only: frozenset[int] | None = None
+            if await self._is_first():
+                only = await self._first()
+            if only is None or only:
+                await self._merge(only)
         finally:
             if collecting:
                 gc.enable()
-            rejects.close()
-    return report
+            self._rejects.close()
+
+    async def _is_first(self) -> bool:
+        if self._engine.dialect.name != "postgresql" or not self._is_large:
+            return False
+        async with db.reading(self._engine) as connection:
+            return await bulk.is_empty(connection)
+
+    async def _first(self) -> frozenset[int] | None:
+        """The lines that are left to be merged; None: all, because the registry is empty no more."""
+        twice: set[int] = set()
+        count = facts = 0
+        async with FirstLoad(self._engine, self._source, self._now) as loading:
+            async for block in self._blocks(first=True, only=None):
+                await loading.put(block.content)
+                twice.update(block.twice)
+                count += block.number
+                facts += block.content[2].count(b"\n")
+                self._advance(block)
+            if not await loading.finish():
+                return None
+        self.progress.report.new += count
+        self.progress.report.facts += facts
+        return frozenset(twice)
+
+    async def _merge(self, only: frozenset[int] | None) -> None:
+        most = _MERGE_ROWS[self._engine.dialect.name]
+        refused: dict[int, str] = {}
+        async with self._engine.connect() as connection:
+            await connection.execution_options(writes=True)
+            merge = Merge(connection, self._source, self._now, after_first=only is not None)
+            async with connection.begin():
+                await merge.open()
+            blocks = aiter(self._blocks(first=False, only=only))
+            block = await anext(blocks, None)
+            while block is not None:
+                async with connection.begin():
+                    waiting = 0
+                    while block is not None and waiting < most:
+                        await merge.put(block.content)
+                        waiting += block.number
+                        self._advance(block)
+                        block = await anext(blocks, None)
+                    merged = await merge.merge()
+                report = self.progress.report
+                report.new += merged.new
+                report.known += merged.known
+                report.facts += merged.facts
+                report.rejected += len(merged.rejected)
+                refused.update(merged.rejected)
+        if refused:
+            with _Lines(self._path) as lines:
+                for line, cells in lines:
+                    if line in refused:
+                        self._rejects.keep(line, refused[line], cells)
+
+    def _advance(self, block: _Block) -> None:
+        for fault in block.rejected:
+            self._rejects.keep(*fault)
+        self.progress.report.rejected += len(block.rejected)
+        self.progress.done = block.position
+        self._tell(block.position)
+        if self.progress.stopping.is_set():
+            raise Cancelled
+
+    async def _blocks(self, *, first: bool, only: Collection[int] | None) -> AsyncIterator[_Block]:
+        chosen = None if only is None else frozenset(only)
+        task = _Task(self._path, self._secrets, self._source, self._now, first, chosen)
+        if not self._is_large:
+            for block in task.blocks():
+                yield block
+            return
+        async with _beside(task) as blocks:
+            async for block in blocks:
+                yield block
+
+
+@asynccontextmanager
+async def _beside(task: _Task) -> AsyncIterator[AsyncIterator[_Block]]:
+    """The task's blocks, read in a process of their own."""
+    spawn = multiprocessing.get_context("spawn")
+    queue: Queue[_Block | BadFile | None] = spawn.Queue(4)
+    process = spawn.Process(target=_read, args=(task, queue), daemon=True, name="read")
+    process.start()
+
+    async def blocks() -> AsyncIterator[_Block]:
+        while (block := await asyncio.to_thread(queue.get)) is not None:
+            if isinstance(block, BadFile):
+                raise block
+            yield block
+
+    try:
+        yield blocks()
+    finally:
+        process.kill()
+        await asyncio.to_thread(process.join)
+        queue.close()
+
+
+def _read(task: _Task, queue: "Queue[_Block | BadFile | None]") -> None:
+    gc.disable()
+    try:
+        for block in task.blocks():
+            queue.put(block)
+    except BadFile as error:
+        queue.put(error)
+    queue.put(None)

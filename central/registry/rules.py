@@ -1,14 +1,30 @@
 """How a row of the residents' file is read. Pure."""
 
 import re
+from collections.abc import Sequence
 from datetime import date, datetime
+from functools import lru_cache
 from typing import NamedTuple
 
 from models.passes import names
 from models.passes.facts import LOCAL, BadFact, Value, parse
 
-HEADER = ("number", "name", "birth", "sex", "ward", "qid", "f0", "f1", "order_place", "declared_at", "doses")
+HEADER = (
+    "number",
+    "name",
+    "birth",
+    "sex",
+    "ward",
+    "old_number",
+    "qid",
+    "f0",
+    "f1",
+    "order_place",
+    "declared_at",
+    "doses",
+)
 REQUIRED = HEADER[:5]
+SECRET = ("number", "old_number", "qid")
 _NUMBER_KINDS = {12: "cccd", 9: "cmnd"}
 _SEXES = dict.fromkeys(("nam", "male", "m"), "male") | dict.fromkeys(("nữ", "nu", "female", "f"), "female")
 _FACTS = {
@@ -52,6 +68,7 @@ class Row(NamedTuple):
         return names.name_key(self.name)
 
 
+@lru_cache(65_536)
 def birth_text(cell: str) -> str:
     """ISO date, or only the year; empty stays empty. Raises BadRow."""
     if not cell:
@@ -73,16 +90,13 @@ def _date(year: int, month: int, day: int) -> str:
         raise BadRow(f"birth: no such day: {error}") from error
 
 
-def _facts(cells: dict[str, str]) -> tuple[Told, ...]:
-    return tuple(_told(column, kind, cell) for column, kind in _FACTS.items() if (cell := cells.get(column)))
-
-
+@lru_cache(65_536)
 def _told(column: str, kind: str, cell: str) -> Told:
     since: datetime | None = None
     value: Value
     try:
         if column == "declared_at" and (told := _moment(cell)):
-            value = told
+            value = told.replace(microsecond=0)
         elif column in {"f0", "f1"}:
             since = _moment(cell) if _DAY.fullmatch(cell) else None
             value = True if since else parse(kind, cell.casefold())
@@ -105,25 +119,48 @@ def _moment(cell: str) -> datetime | None:
     return moment if moment.tzinfo else moment.replace(tzinfo=LOCAL)
 
 
-def read_row(cells: dict[str, str]) -> Row:
-    """Raises BadRow."""
-    if max(map(len, cells.values())) > _MAX_CELL:
-        raise BadRow(f"{max(cells, key=lambda column: len(cells[column]))}: longer than {_MAX_CELL} characters")
-    if "\0" in "".join(cells.values()):
-        raise BadRow("holds a NUL character")
-    number = cells["number"]
-    kind = _NUMBER_KINDS.get(len(number))
-    if kind is None or not (number.isascii() and number.isdigit()):
-        raise BadRow("number: neither 12 digits (CCCD) nor 9 (CMND)")
-    if not cells["name"]:
-        raise BadRow("name: empty")
-    sex = _SEXES.get(cells["sex"].casefold(), "")
-    if cells["sex"] and not sex:
-        raise BadRow("sex: neither Nam nor Nữ")
-    ids: tuple[tuple[str, str], ...] = ((kind, number),)
-    if qid := cells.get("qid"):
-        ids += (("qid", qid),)
-    return Row(ids, cells["name"], birth_text(cells["birth"]), sex, cells["ward"], _facts(cells))
+class Reader:
+    """Reads the rows of one file; the columns may stand in any order."""
+
+    def __init__(self, columns: Sequence[str]) -> None:
+        self._columns = columns
+        self._required = [columns.index(name) for name in REQUIRED]
+        self._old = _place(columns, "old_number")
+        self._qid = _place(columns, "qid")
+        self._facts = [(place, name, _FACTS[name]) for place, name in enumerate(columns) if name in _FACTS]
+
+    def read(self, cells: Sequence[str]) -> Row:
+        """Raises BadRow."""
+        if len(cells) != len(self._columns):
+            raise BadRow(f"{len(cells)} cells instead of {len(self._columns)}")
+        whole = "".join(cells)
+        if len(whole) > _MAX_CELL and max(map(len, cells)) > _MAX_CELL:
+            long = max(range(len(cells)), key=lambda place: len(cells[place]))
+            raise BadRow(f"{self._columns[long]}: longer than {_MAX_CELL} characters")
+        if "\0" in whole:
+            raise BadRow("holds a NUL character")
+        number, name, birth, sex, ward = [cells[place].strip() for place in self._required]
+        kind = _NUMBER_KINDS.get(len(number))
+        if kind is None or not (number.isascii() and number.isdigit()):
+            raise BadRow("number: neither 12 digits (CCCD) nor 9 (CMND)")
+        if not name:
+            raise BadRow("name: empty")
+        known_sex = _SEXES.get(sex.casefold(), "")
+        if sex and not known_sex:
+            raise BadRow("sex: neither Nam nor Nữ")
+        ids = [(kind, number)]
+        if self._old is not None and (old := cells[self._old].strip()):
+            if not (len(old) == 9 and old.isascii() and old.isdigit()):
+                raise BadRow("old_number: not 9 digits (CMND)")
+            ids.append(("cmnd", old))
+        if self._qid is not None and (qid := cells[self._qid].strip()):
+            ids.append(("qid", qid))
+        facts = tuple([_told(name, kind, cell) for place, name, kind in self._facts if (cell := cells[place].strip())])
+        return Row(tuple(ids), name, birth_text(birth), known_sex, ward, facts)
+
+
+def _place(columns: Sequence[str], name: str) -> int | None:
+    return columns.index(name) if name in columns else None
 
 
 def masked(value: str) -> str:

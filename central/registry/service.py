@@ -4,7 +4,6 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -12,10 +11,11 @@ from sqlalchemy import RowMapping, delete, func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from central import db
-from central.keys import Keys
+from central.keys import Keys, Namer
+from central.registry.bulk import Merge, Merged, spelt, stage
 from central.registry.rules import Row
 from central.registry.tables import change, fact, identity, resident
-from models.passes.facts import Fact, Written, parse, standing, to_json
+from models.passes.facts import Fact, Written, parse, standing
 from models.passes.packing import Person
 
 _PAGE = 10_000
@@ -41,20 +41,6 @@ class Line:
     from_: datetime | None = None
     until: datetime | None = None
     supersedes: int | None = None
-
-
-@dataclass(frozen=True)
-class Rejected:
-    line: int
-    reason: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Imported:
-    new: int = 0
-    known: int = 0
-    facts: int = 0
-    rejected: tuple[Rejected, ...] = ()
 
 
 async def resolve(connection: AsyncConnection, keys: Sequence[bytes]) -> Resident | None:
@@ -110,7 +96,7 @@ async def write(
         {
             "resident": person,
             "kind": line.kind,
-            "value": _spelt(line.kind, line.value),
+            "value": spelt(None if line.value is None else parse(line.kind, line.value)),
             "from": (line.from_ or now).replace(microsecond=0),
             "until": line.until and line.until.replace(microsecond=0),
             "source": source,
@@ -122,13 +108,6 @@ async def write(
     written = [(await connection.execute(fact.insert().values(row).returning(fact.c.id))).scalar_one() for row in rows]
     await connection.execute(change.insert().values(resident=person, at=now))
     return written
-
-
-def _spelt(kind: str, value: Any) -> str:
-    """As the table keeps it. Whole seconds: a gate keeps no smaller ones, and both have to answer alike."""
-    if isinstance(value, datetime):
-        value = value.replace(microsecond=0)
-    return msgspec.json.encode(value if value is None else to_json(parse(kind, value))).decode()
 
 
 async def carried(
@@ -198,116 +177,10 @@ async def forget_changes(connection: AsyncConnection, until: int) -> None:
     await connection.execute(delete(change).where(change.c.id < until))
 
 
-async def take_rows(engine: AsyncEngine, keys: Keys, rows: Mapping[int, Row], source: str, now: datetime) -> Imported:
-    """Bring rows (line number -> row) in, in one transaction. Doing it again changes nothing.
-
-    `now` is the import's own moment, the same for all its batches: it tells a number that stands twice in one file.
-    """
-    named = {line: tuple(keys.key(kind, value) for kind, value in row.ids) for line, row in rows.items()}
-    rejected: list[Rejected] = []
+async def take_rows(engine: AsyncEngine, keys: Keys, rows: Mapping[int, Row], source: str, now: datetime) -> Merged:
+    """Bring rows (line number -> row) in, in one transaction. Doing it again changes nothing."""
     async with db.writing(engine) as connection:
-        every = list({key for mine in named.values() for key in mine})
-        owners = {
-            row.key: (row.resident, row.imported_at)
-            for row in await db.rows_with(
-                connection,
-                select(identity.c.key, identity.c.resident, resident.c.imported_at).join(
-                    resident, resident.c.id == identity.c.resident
-                ),
-                identity.c.key,
-                every,
-            )
-        }
-        residents: list[dict[str, Any]] = []
-        identities: list[dict[str, Any]] = []
-        wanted: dict[tuple[bytes, str], tuple[str, datetime | None]] = {}
-        known: list[bytes] = []
-        new = 0
-        for line, mine in named.items():
-            row = rows[line]
-            owner, seen_at = owners.get(mine[0], (mine[0], None))
-            if seen_at == now:
-                rejected.append(Rejected(line, "number: stands in this file more than once; the first row counts"))
-                continue
-            if any(owners.get(key, (owner, None))[0] != owner for key in mine):
-                rejected.append(Rejected(line, "qid: belongs to another resident"))
-                continue
-            new += seen_at is None
-            if seen_at is not None:
-                known.append(owner)
-            for key, (kind, value) in zip(mine, row.ids, strict=True):
-                if key not in owners:
-                    identities.append(
-                        {
-                            "key": key,
-                            "resident": owner,
-                            "kind": kind,
-                            "tail": value[-3:],
-                            "outside": keys.outside(kind, value),
-                        }
-                    )
-                owners[key] = (owner, now)
-            residents.append(
-                {
-                    "id": owner,
-                    "name": row.name,
-                    "name_key": row.name_key,
-                    "birth": row.birth,
-                    "sex": row.sex,
-                    "ward": row.ward,
-                    "imported_at": now,
-                }
-            )
-            for told in row.facts:
-                wanted[owner, told.kind] = (_spelt(told.kind, told.value), told.since)
-        if residents:
-            # in the order of the index: its pages are written one after the other
-            residents.sort(key=itemgetter("id"))
-            identities.sort(key=itemgetter("key"))
-            upsert = db.insert(connection, resident)
-            changing = {name: upsert.excluded[name] for name in residents[0] if name != "id"}
-            await db.write_many(
-                connection, upsert.on_conflict_do_update(index_elements=["id"], set_=changing), residents
-            )
-        await db.write_many(connection, identity.insert(), identities)
-        facts = await _append_facts(connection, wanted, known, source, now)
-        await connection.execute(change.insert(), [{"resident": None, "at": now}])
-    return Imported(new=new, known=len(residents) - new, facts=facts, rejected=tuple(rejected))
-
-
-async def _append_facts(
-    connection: AsyncConnection,
-    wanted: Mapping[tuple[bytes, str], tuple[str, datetime | None]],
-    known: Sequence[bytes],
-    source: str,
-    now: datetime,
-) -> int:
-    """Append those that say something new; how many. Only of the residents in `known` anything was said before."""
-    rows = await db.rows_with(
-        connection,
-        select(fact.c.id, fact.c.resident, fact.c.kind, fact.c.value, fact.c["from"].label("since")).order_by(
-            fact.c.id
-        ),
-        fact.c.resident,
-        known,
-    )
-    current = {(row.resident, row.kind): row for row in rows}
-    appended = []
-    for (person, kind), (value, since) in wanted.items():
-        before = current.get((person, kind))
-        if before and before.value == value and since in {None, before.since}:
-            continue
-        appended.append(
-            {
-                "resident": person,
-                "kind": kind,
-                "value": value,
-                "from": since or now,
-                "until": None,
-                "source": source,
-                "recorded_at": now,
-                "supersedes": before.id if before else None,
-            }
-        )
-    await db.write_many(connection, fact.insert(), appended)
-    return len(appended)
+        merge = Merge(connection, source, now)
+        await merge.open()
+        await merge.put(stage(Namer(*keys.secrets), rows.items()))
+        return await merge.merge()

@@ -2,6 +2,7 @@
 
 import unicodedata
 from collections.abc import Sequence
+from functools import lru_cache
 
 
 def tidy(text: str) -> str:
@@ -11,9 +12,14 @@ def tidy(text: str) -> str:
 
 def name_key(name: str) -> str:
     """Upper case, no diacritics, single spaces: `Võ Anh  Yến` and `VO ANH YEN` are the same key."""
-    bare = unicodedata.normalize("NFD", name.replace("đ", "d").replace("Đ", "D"))
-    letters = (letter for letter in bare if not unicodedata.combining(letter))
-    return " ".join("".join(letters).upper().split())
+    return " ".join([_bare(word) for word in name.split()])
+
+
+@lru_cache(65_536)
+def _bare(word: str) -> str:
+    """A city has few different words in its names."""
+    apart = unicodedata.normalize("NFD", word.replace("đ", "d").replace("Đ", "D"))
+    return "".join([letter for letter in apart if not unicodedata.combining(letter)]).upper()
 
 
 def masked(name: str) -> str:

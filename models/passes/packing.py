@@ -7,7 +7,6 @@ profile: the lines that many residents have alike. So a key costs 20 bytes, and 
 """
 
 import hashlib
-import hmac
 import math
 import struct
 import sys
@@ -78,7 +77,7 @@ class Header(Struct, frozen=True, kw_only=True):
 
 def key_of(secret: bytes, kind: str, value: str) -> int:
     """The name of a number in a snapshot; whoever has the secret can try numbers, so it is kept in RAM only."""
-    return int.from_bytes(hmac.digest(secret, f"{kind}|{value}".encode(), hashlib.sha256)[:8], "big")
+    return int.from_bytes(hashlib.blake2b(f"{kind}|{value}".encode(), key=secret, digest_size=8).digest(), "big")
 
 
 def name_tag(name_key: str) -> int:
