@@ -1,8 +1,9 @@
-"""`python -m central serve | import-residents | keys`: the command line of the city's side."""
+"""`python -m central setup | serve | import-residents | keys | audit`: the command line of the city's side."""
 
 import argparse
 import asyncio
 import logging
+import secrets
 import signal
 import socket
 import sys
@@ -13,6 +14,8 @@ import uvicorn
 
 from central import db, keys
 from central.app import Central
+from central.auth import service as auth
+from central.auth.rules import PEOPLE, broken_at
 from central.inbox.link import BadBroker, check
 from central.keys import BadKey
 from central.registry.load import BadFile, load
@@ -82,6 +85,44 @@ async def _import(settings: CentralSettings, path: Path) -> int:
     return 0
 
 
+async def _set_up(settings: CentralSettings, name: str) -> int:
+    """No password is built in: the first admin's is made here, printed once and kept only as a hash."""
+    await db.upgrade(settings.database)
+    engine = db.connect(settings.database)
+    password = secrets.token_urlsafe(15)
+    now = datetime.now(UTC)
+    try:
+        async with db.reading(engine) as connection:
+            if await auth.has_admin(connection):
+                print("there is an admin already; more people are made on the page /people", file=sys.stderr)
+                return 1
+        added = await auth.add(engine, name=name, full_name=name, password=password, roles=PEOPLE, places=(), now=now)
+        if not added:
+            print(f"the name {name} is taken; choose another by --name", file=sys.stderr)
+            return 1
+        async with db.writing(engine) as connection:
+            await auth.note(connection, who="setup", what="POST /people", whom=name, outcome="201")
+    finally:
+        await engine.dispose()
+    print(f"name: {name}\npassword: {password}", flush=True)
+    return 0
+
+
+async def _check_audit(settings: CentralSettings) -> int:
+    engine = db.connect(settings.database)
+    try:
+        async with db.reading(engine) as connection:
+            rows = [row async for row in auth.audit_trail(connection)]
+    finally:
+        await engine.dispose()
+    broken = broken_at(rows)
+    if broken is not None:
+        print(f"row {broken} of {len(rows)} does not fit the one before it: the log was changed", file=sys.stderr)
+        return 1
+    print(f"{len(rows)} rows, whole; the last hash is {rows[-1]['hash'] if rows else '-'}")
+    return 0
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m central", description="Cửa Ô, the city's side")
     commands = parser.add_subparsers(dest="command", required=True)
@@ -91,6 +132,11 @@ def _parser() -> argparse.ArgumentParser:
     residents.add_argument("file", type=Path)
     residents.add_argument("--config", type=Path)
     public = commands.add_parser("keys", help="print the public keys that every edge gets under `central`")
+    first = commands.add_parser("setup", help="make the first admin; prints the password once")
+    first.add_argument("--name", default="admin")
+    first.add_argument("--config", type=Path)
+    trail = commands.add_parser("audit", help="check the audit log's chain of hashes from its first row")
+    trail.add_argument("--config", type=Path)
     public.add_argument("--config", type=Path)
     return parser
 
@@ -105,6 +151,10 @@ def main(arguments: list[str] | None = None) -> int:
             return _serve(settings)
         if given.command == "import-residents":
             return asyncio.run(_import(settings, given.file))
+        if given.command == "setup":
+            return asyncio.run(_set_up(settings, given.name))
+        if given.command == "audit":
+            return asyncio.run(_check_audit(settings))
         own = keys.load(Path(settings.data))
         print(f"seal_key: {own.public_text}\nsign_key: {own.sign_text}")
     except (BadDocument, BadKey, BadPolicy, BadFile, BadBroker) as error:

@@ -6,16 +6,24 @@ import multiprocessing
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 from pathlib import Path
 
 from fastapi import FastAPI, HTTPException, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse, Response
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
+from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.staticfiles import StaticFiles
 
 from central import db
 from central.alerts import routes as alerts
+from central.alerts import service as alert_service
+from central.auth import routes as auth
+from central.auth import rules as access
+from central.auth.door import Door, problem
+from central.auth.service import places_here, who
 from central.crowd import routes as crowd
 from central.evidence import Evidence, OutOfStep, Refused, TooLarge, media_type
 from central.inbox.intake import Desk
@@ -57,6 +65,7 @@ class Central:
         self._evidence = Evidence(Path(settings.data) / "evidence")
         self._link: Link | None = None
         pages = environment(_PAGES)
+        pages.globals |= {"who": who, "may": lambda what: access.may_do(who(), what)}
         self._feed = Feed(
             {
                 ALERTS: alerts.Supervisor(self._engine, self._evidence, pages).render,
@@ -64,8 +73,12 @@ class Central:
                 HEALTH: sites.Health(self._engine, pages).render,
             }
         )
-        self.app = FastAPI(title="Cửa Ô", docs_url=None, redoc_url=None, openapi_url=None, lifespan=self._lifespan)
+        self.app = FastAPI(title="Cửa Ô", docs_url=None, redoc_url=None, lifespan=self._lifespan)
+        self.app.add_middleware(Door, engine=self._engine, keys=keys)
         self.app.add_middleware(Secured)
+        self.app.add_exception_handler(StarletteHTTPException, _problem)
+        self.app.add_exception_handler(RequestValidationError, _unfit)
+        self.app.include_router(auth.routes(self._engine, pages))
         self.app.include_router(sites.routes(self._feed, pages))
         self.app.include_router(alerts.routes(self._engine, self._feed, pages))
         self.app.include_router(crowd.routes(self._feed, pages))
@@ -80,6 +93,10 @@ class Central:
         self.app.add_api_route("/evidence/{name}/snapshot", self._get_snapshot, methods=["GET"])
         self.app.add_api_route("/health/live", self._alive, methods=["GET"])
         self.app.add_api_route("/health/ready", self._ready, methods=["GET"])
+
+    async def stop(self) -> None:
+        """Give back what was opened without `start`: the database."""
+        await self._engine.dispose()
 
     def closing(self) -> None:
         """End the endless streams, so that the server need not wait for them."""
@@ -118,7 +135,10 @@ class Central:
             await asyncio.sleep(self._settings.snapshot.every_seconds)
 
     async def _live(self, request: Request, topics: str) -> Response:
-        return self._feed.stream(topics.split(","), lang_of(request))
+        person = who()
+        if not all(access.may_do(person, f"LIVE {topic}") for topic in topics.split(",")):
+            raise HTTPException(403, "your roles do not open this topic")
+        return self._feed.stream(topics.split(","), lang_of(request), places_here())
 
     async def _head_evidence(self, name: str) -> Response:
         """Whether it is here, or how much of it."""
@@ -148,12 +168,24 @@ class Central:
         return Response(status_code=204)
 
     async def _get_evidence(self, name: str) -> Response:
+        await self._check_place(name)
         return await _file(self._evidence.path(name))
 
     async def _get_clip(self, name: str) -> Response:
+        await self._check_place(name)
         return await _file(self._evidence.clip(name))
 
+    async def _check_place(self, manifest: str) -> None:
+        """Whoever is bound to places sees what happened there and nothing else."""
+        person = who()
+        if person is not None and person.places:
+            async with db.reading(self._engine) as connection:
+                site = await alert_service.site_of_evidence(connection, self._evidence.first(manifest))
+            if site is None or not person.within(site):
+                raise HTTPException(404)
+
     async def _get_snapshot(self, name: str) -> Response:
+        await self._check_place(name)
         return await _file(self._evidence.snapshot(name))
 
     async def _alive(self) -> Response:
@@ -170,6 +202,21 @@ class Central:
         broker = self._link is not None and self._link.connected
         ready = database and broker
         return JSONResponse({"database": database, "broker": broker}, status_code=200 if ready else 503)
+
+
+async def _problem(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, StarletteHTTPException)
+    words = HTTPStatus(error.status_code).phrase
+    return problem(
+        error.status_code, words, "" if error.detail == words else str(error.detail), **(error.headers or {})
+    )
+
+
+async def _unfit(_request: Request, error: Exception) -> Response:
+    """What was sent is not what the route takes: where, and what was expected; never the value itself."""
+    assert isinstance(error, RequestValidationError)
+    faults = [f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}" for fault in error.errors()]
+    return problem(422, "Unfit input", "; ".join(faults))
 
 
 async def _file(path: Path | None) -> Response:

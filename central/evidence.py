@@ -95,6 +95,11 @@ class Evidence:
         same = (first[0].signer, first[0].event) == (second[0].signer, second[0].event)
         return name if same and _is_signed(second[1], second[0]) else None
 
+    def first(self, manifest: str) -> str:
+        """The manifest that an alert knows: this one, or the one that it completes."""
+        found = self._manifest(manifest)
+        return manifest if found is None or not found[0].follows else found[0].follows
+
     def clip(self, manifest: str) -> Path | None:
         """The film of a manifest that has one."""
         found = self._manifest(manifest)

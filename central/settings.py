@@ -25,7 +25,7 @@ class CentralSettings(Section):
     data: str = "data/central"
     """Folder of evidence and of the keys (`seal.key`, `pepper.key`: made at first start, mode 0600)."""
     host: str = "127.0.0.1"
-    """Pages have no log-in yet: keep them on loopback or behind a proxy that asks for one."""
+    """Beyond loopback put a proxy that ends TLS before central, else the cookies of who logs in travel openly."""
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
     """0 picks a free one; the address is printed and written to `<data>/http.url`."""
     snapshot: Snapshot = Snapshot()

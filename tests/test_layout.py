@@ -11,7 +11,10 @@ ROOT = Path(__file__).resolve().parents[1]
 CENTRAL = ROOT / "central"
 # load, bulk: bringing a file in has its own ways (a process beside, a bar, the rejected rows; staging, COPY), which no
 # request shares.
-SHAPE = {"__init__.py", "README.md", "tables.py", "rules.py", "service.py", "routes.py", "load.py", "bulk.py"}
+# door: the one place that every request passes, auth's alone.
+SHAPE = {"__init__.py", "README.md", "tables.py", "rules.py", "service.py", "routes.py", "load.py", "bulk.py"} | {
+    "door.py"
+}
 # Not the city's business but central's own plumbing: these have shapes of their own.
 PLUMBING = {"inbox", "migrations", "pages", "__pycache__"}
 # Rings that follow a path through the house, and the frozen corpus, mirror no single file.

@@ -4,17 +4,18 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 import jinja2
-from fastapi import APIRouter, Form, HTTPException, Request
+from fastapi import APIRouter, HTTPException, Path, Request
 from fastapi.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from central import db
 from central.alerts import service
+from central.auth.service import places_here, who
 from central.evidence import Evidence
 from central.live import ALERTS
 from central.sites import service as sites
 from models.view.feed import Feed
-from models.view.page import lang_of, same_origin, text
+from models.view.page import lang_of, text
 
 
 class Supervisor:
@@ -25,13 +26,13 @@ class Supervisor:
         self._evidence = evidence
         self._pages = pages
 
-    async def render(self, lang: str) -> str:
+    async def render(self, lang: str, places: tuple[str, ...]) -> str:
         """The list and its head, as the stream sends it."""
         async with db.reading(self._engine) as connection:
-            waiting = await service.open_alerts(connection)
-            done = await service.done_alerts(connection)
-            last = await service.last_at(connection)
-            cameras = [row for row in await sites.cameras(connection) if row.watch in {"quarantine", ""}]
+            waiting = await service.open_alerts(connection, places)
+            done = await service.done_alerts(connection, places)
+            last = await service.last_at(connection, places)
+            cameras = [row for row in await sites.cameras(connection, places) if row.watch in {"quarantine", ""}]
         pictures = {
             row.id: row.evidence for row in (*waiting, *done) if row.evidence and self._evidence.snapshot(row.evidence)
         }
@@ -52,18 +53,19 @@ def routes(engine: AsyncEngine, feed: Feed, pages: jinja2.Environment) -> APIRou
                 lang=lang,
                 title="desk.supervisor",
                 live=f"/live?topics={ALERTS}&lang={lang}",
-                state=await feed.state(ALERTS, lang),
+                state=await feed.state(ALERTS, lang, places_here()),
             )
         )
 
     @router.post("/alerts/{alert_id}/acknowledge")
-    async def acknowledge(
-        request: Request, alert_id: int, by: Annotated[str, Form(min_length=1, max_length=60)]
-    ) -> Response:
-        if not same_origin(request):
-            raise HTTPException(403, "send it from the page itself")
+    async def acknowledge(request: Request, alert_id: Annotated[int, Path(ge=1, lt=2**63)]) -> Response:
+        person = who()
+        assert person is not None
         async with db.writing(engine) as connection:
-            answer = await service.acknowledge(connection, alert_id, " ".join(by.split()), datetime.now(UTC))
+            if not person.within(await service.site_of(connection, alert_id) or ""):
+                raise HTTPException(404, "no such alert")
+            by = person.full_name or person.name
+            answer = await service.acknowledge(connection, alert_id, by, datetime.now(UTC))
         if isinstance(answer, service.Taken):
             if answer.by is None:
                 raise HTTPException(404, "no such alert")

@@ -1,10 +1,11 @@
 """The only door to alerts. Whatever order events come in, the same rows stand at the end."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import RowMapping, and_, case, or_, select, update
+from sqlalchemy import RowMapping, and_, case, or_, select, true, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from central import db
@@ -136,16 +137,25 @@ async def is_raised(connection: AsyncConnection, dedupe: str) -> bool:
     return (await connection.execute(select(alert.c.id).where(alert.c.dedupe == dedupe))).first() is not None
 
 
-async def open_alerts(connection: AsyncConnection) -> list[Alert]:
+def _within(places: Sequence[str]) -> Any:
+    return alert.c.site.in_(places) if places else true()
+
+
+async def open_alerts(connection: AsyncConnection, places: Sequence[str] = ()) -> list[Alert]:
     """Oldest first: who waits longest is seen first."""
-    rows = await connection.execute(select(alert).where(alert.c.state == "open").order_by(alert.c.first_at, alert.c.id))
+    rows = await connection.execute(
+        select(alert).where(alert.c.state == "open", _within(places)).order_by(alert.c.first_at, alert.c.id)
+    )
     return [_alert(row) for row in rows.mappings()]
 
 
-async def done_alerts(connection: AsyncConnection, limit: int = _SHOWN_DONE) -> list[Alert]:
+async def done_alerts(connection: AsyncConnection, places: Sequence[str] = (), limit: int = _SHOWN_DONE) -> list[Alert]:
     """The last ones that somebody has taken, newest first."""
     rows = await connection.execute(
-        select(alert).where(alert.c.state != "open").order_by(alert.c.last_at.desc(), alert.c.id.desc()).limit(limit)
+        select(alert)
+        .where(alert.c.state != "open", _within(places))
+        .order_by(alert.c.last_at.desc(), alert.c.id.desc())
+        .limit(limit)
     )
     return [_alert(row) for row in rows.mappings()]
 
@@ -163,8 +173,20 @@ async def acknowledge(connection: AsyncConnection, alert_id: int, by: str, now: 
     return Taken((await connection.execute(select(alert.c.by).where(alert.c.id == alert_id))).scalar_one_or_none())
 
 
-async def last_at(connection: AsyncConnection) -> datetime | None:
+async def site_of(connection: AsyncConnection, alert_id: int) -> str | None:
+    return (await connection.execute(select(alert.c.site).where(alert.c.id == alert_id))).scalar_one_or_none()
+
+
+async def site_of_evidence(connection: AsyncConnection, name: str) -> str | None:
+    """Where a manifest's alert was raised."""
+    found = await connection.execute(select(alert.c.site).where(alert.c.evidence == name).limit(1))
+    return found.scalar_one_or_none()
+
+
+async def last_at(connection: AsyncConnection, places: Sequence[str] = ()) -> datetime | None:
     """When anything was last raised."""
     # max() forgets the column's type on SQLite, so the newest row is read instead.
-    row = await connection.execute(select(alert.c.last_at).order_by(alert.c.last_at.desc()).limit(1))
+    row = await connection.execute(
+        select(alert.c.last_at).where(_within(places)).order_by(alert.c.last_at.desc()).limit(1)
+    )
     return row.scalar_one_or_none()

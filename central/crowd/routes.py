@@ -8,6 +8,7 @@ from fastapi.responses import HTMLResponse
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from central import db
+from central.auth.service import places_here
 from central.crowd import service
 from central.live import STREETS
 from central.sites import service as sites
@@ -20,10 +21,10 @@ class Traffic:
         self._engine = engine
         self._pages = pages
 
-    async def render(self, lang: str) -> str:
+    async def render(self, lang: str, places: tuple[str, ...]) -> str:
         async with db.reading(self._engine) as connection:
-            streets = await service.streets(connection)
-            cameras = [row for row in await sites.cameras(connection) if row.watch in {"traffic", ""}]
+            streets = [row for row in await service.streets(connection) if not places or row.site in places]
+            cameras = [row for row in await sites.cameras(connection, places) if row.watch in {"traffic", ""}]
         seen = {(row.site, row.edge, row.camera) for row in cameras if row.seen}
         return self._pages.get_template("streets.html").render(
             lang=lang, streets=streets, cameras=cameras, seen=seen, now=datetime.now(UTC)
@@ -41,7 +42,7 @@ def routes(feed: Feed, pages: jinja2.Environment) -> APIRouter:
                 lang=lang,
                 title="desk.traffic",
                 live=f"/live?topics={STREETS}&lang={lang}",
-                state=await feed.state(STREETS, lang),
+                state=await feed.state(STREETS, lang, places_here()),
             )
         )
 

@@ -4,12 +4,13 @@ from alembic import context
 from sqlalchemy import Connection
 
 import central.alerts.tables
+import central.auth.tables
 import central.crowd.tables
 import central.inbox.tables
 import central.passes.tables
 import central.quarantine.tables
 import central.registry.tables
-import central.sites.tables  # noqa: F401  (imported for their tables, as the six above)
+import central.sites.tables  # noqa: F401  (imported for their tables, as the seven above)
 from central.db import metadata
 
 

@@ -8,6 +8,7 @@ from fastapi.responses import HTMLResponse
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from central import db
+from central.auth.service import places_here
 from central.live import HEALTH
 from central.sites import service
 from models.view.feed import Feed
@@ -19,10 +20,10 @@ class Health:
         self._engine = engine
         self._pages = pages
 
-    async def render(self, lang: str) -> str:
+    async def render(self, lang: str, places: tuple[str, ...]) -> str:
         async with db.reading(self._engine) as connection:
-            edges = await service.edges(connection)
-            cameras = await service.cameras(connection)
+            edges = await service.edges(connection, places)
+            cameras = await service.cameras(connection, places)
         return self._pages.get_template("health.html").render(
             lang=lang, edges=edges, cameras=cameras, now=datetime.now(UTC)
         )
@@ -39,7 +40,7 @@ def routes(feed: Feed, pages: jinja2.Environment) -> APIRouter:
                 lang=lang,
                 title="desk.health",
                 live=f"/live?topics={HEALTH}&lang={lang}",
-                state=await feed.state(HEALTH, lang),
+                state=await feed.state(HEALTH, lang, places_here()),
             )
         )
 

@@ -1,5 +1,6 @@
 """The only door to boxes and cameras."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -68,13 +69,14 @@ async def record_status(connection: AsyncConnection, event: Event, told: CameraS
     )
 
 
-async def edges(connection: AsyncConnection) -> list[EdgeRow]:
-    """Offline ones first, then by place."""
+async def edges(connection: AsyncConnection, places: Sequence[str] = ()) -> list[EdgeRow]:
+    """Offline ones first, then by place. No places: the whole city."""
     rows = [EdgeRow(**row) for row in (await connection.execute(select(edge))).mappings()]
+    rows = [row for row in rows if not places or row.site in places]
     return sorted(rows, key=lambda row: (row.online, row.site, row.edge))
 
 
-async def cameras(connection: AsyncConnection) -> list[CameraRow]:
+async def cameras(connection: AsyncConnection, places: Sequence[str] = ()) -> list[CameraRow]:
     """Every camera that a box has ever told of, as it was last told: unseen ones first, then by place."""
     boxes = {(row.site, row.edge): row.state for row in await edges(connection)}
     rows: dict[tuple[str, str, str], dict[str, Any]] = {}
@@ -92,6 +94,8 @@ async def cameras(connection: AsyncConnection) -> list[CameraRow]:
         if status["at"] >= row["at"]:
             row |= {name: status[name] for name in ("state", "reason", "at")}
     found = [
-        CameraRow(**row, seen=rules.seen(row["state"], boxes.get((row["site"], row["edge"])))) for row in rows.values()
+        CameraRow(**row, seen=rules.seen(row["state"], boxes.get((row["site"], row["edge"]))))
+        for row in rows.values()
+        if not places or row["site"] in places
     ]
     return sorted(found, key=lambda row: (row.seen, row.site, row.edge, row.camera))

@@ -7,6 +7,7 @@ import asyncio
 import json
 import logging
 import time
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 
 from starlette.exceptions import HTTPException
@@ -16,8 +17,14 @@ from models.view.page import BUILD
 
 _log = logging.getLogger(__name__)
 
-Render = Callable[[str], Awaitable[str]]
-"""A language to the HTML of a topic's whole present state: one element with an id."""
+Render = Callable[[str, tuple[str, ...]], Awaitable[str]]
+"""A language and the places that the reader may see (none: all) to the HTML of a topic's whole present state: one
+element with an id. It is made once for all readers of both, so it must not look at who is asking."""
+_KEPT_STATES = 512
+"""Bounds the states that are kept: as many as topics, languages and sets of places that are read at a time."""
+
+
+_Key = tuple[str, str, tuple[str, ...]]
 
 
 class Feed:
@@ -31,7 +38,7 @@ class Feed:
         self._build = build
         self._beat_seconds = beat_seconds
         self._versions = dict.fromkeys(self._topics, 0)
-        self._states: dict[tuple[str, str], tuple[int, asyncio.Task[bytes | None]]] = {}
+        self._states: OrderedDict[_Key, tuple[int, asyncio.Task[bytes | None]]] = OrderedDict()
         self._readers: set[asyncio.Event] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
@@ -50,21 +57,21 @@ class Feed:
         self._closed = True
         self._in_loop(self._wake)
 
-    async def state(self, topic: str, lang: str) -> str:
+    async def state(self, topic: str, lang: str, places: tuple[str, ...] = ()) -> str:
         """The topic's present HTML for a page's first load: what the stream would send. Raises HTTPException(503)."""
         self._loop = asyncio.get_running_loop()
-        message = await self._state(topic, lang)
+        message = await self._state((topic, lang, places))
         if message is None:
             raise HTTPException(503)
         return "\n".join(line.removeprefix("data: ") for line in message.decode().rstrip("\n").split("\n"))
 
-    def stream(self, topics: Sequence[str], lang: str) -> StreamingResponse:
+    def stream(self, topics: Sequence[str], lang: str, places: tuple[str, ...] = ()) -> StreamingResponse:
         """The endless answer of `GET /live`. Raises HTTPException(404) on a topic that is not here."""
         if not topics or any(topic not in self._topics for topic in topics):
             raise HTTPException(404)
         self._loop = asyncio.get_running_loop()
         return StreamingResponse(
-            self._follow(tuple(dict.fromkeys(topics)), lang),
+            self._follow(tuple(dict.fromkeys(topics)), lang, places),
             media_type="text/event-stream",
             headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
         )
@@ -90,7 +97,7 @@ class Feed:
         for reader in self._readers:
             reader.set()
 
-    async def _follow(self, topics: tuple[str, ...], lang: str) -> AsyncIterator[bytes]:
+    async def _follow(self, topics: tuple[str, ...], lang: str, places: tuple[str, ...]) -> AsyncIterator[bytes]:
         loop = asyncio.get_running_loop()
         wake = asyncio.Event()
         self._readers.add(wake)  # subscribe first, then read: nothing falls between
@@ -105,7 +112,7 @@ class Feed:
                 for topic in topics:
                     version = self._versions[topic]
                     if sent.get(topic) != version:
-                        message = await self._state(topic, lang)
+                        message = await self._state((topic, lang, places))
                         if message is None:
                             return  # the client's banner says it better than an old state would
                         sent[topic] = version
@@ -122,19 +129,22 @@ class Feed:
         beat = {"now": round(time.time(), 3), "build": self._build}
         return f"event: beat\ndata: {json.dumps(beat)}\n\n".encode()
 
-    async def _state(self, topic: str, lang: str) -> bytes | None:
+    async def _state(self, key: _Key) -> bytes | None:
         """The message of the present state, rendered once for all readers of this version; None when it cannot be."""
-        version = self._versions[topic]
-        kept = self._states.get((topic, lang))
+        version = self._versions[key[0]]
+        kept = self._states.get(key)
         if kept is None or kept[0] != version or (kept[1].done() and kept[1].result() is None):
-            kept = (version, asyncio.create_task(self._render(topic, lang)))
-            self._states[topic, lang] = kept
+            kept = (version, asyncio.create_task(self._render(*key)))
+            self._states[key] = kept
+            self._states.move_to_end(key)
+            if len(self._states) > _KEPT_STATES:
+                self._states.popitem(last=False)
         # A reader that leaves must not take the others' rendering with it.
         return await asyncio.shield(kept[1])
 
-    async def _render(self, topic: str, lang: str) -> bytes | None:
+    async def _render(self, topic: str, lang: str, places: tuple[str, ...]) -> bytes | None:
         try:
-            html = await self._topics[topic](lang)
+            html = await self._topics[topic](lang, places)
         except Exception:  # noqa: BLE001  (any room's code; one topic's fault stays its own)
             _log.exception("topic %s cannot be rendered; its streams end and their screens say so", topic)
             return None

@@ -136,7 +136,7 @@ def day_clock(moment: datetime) -> str:
 
 
 def environment(*folders: Path) -> jinja2.Environment:
-    """Templates of `folders` over the kit's own, with t, reason, kind, doing, |clock, |day, |day_clock."""
+    """Templates of `folders` over the kit's own; t, reason, kind, doing, |clock, |day, |day_clock, |moment."""
     made = jinja2.Environment(
         loader=jinja2.FileSystemLoader([*folders, TEMPLATES]),
         autoescape=True,
@@ -144,7 +144,7 @@ def environment(*folders: Path) -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {"clock": clock, "day": day, "day_clock": day_clock}
+    made.filters |= {"clock": clock, "day": day, "day_clock": day_clock, "moment": datetime.fromisoformat}
     made.globals |= {"t": text, "reason": reason, "kind": kind, "doing": doing, "BUILD": BUILD}
     return made
 

@@ -237,6 +237,8 @@ class Demo:
         self._child(
             "import", *python("-m", "central", "import-residents", str(residents), "--config", str(config))
         ).finish()
+        first = self._child("setup", *python("-m", "central", "setup", "--config", str(config)))
+        first.finish()
         self._central = self._child("central", *python("-m", "central", "serve", str(config)))
         box = RUN / "edge.yaml"
         box.write_text(self._box(yaml.safe_load(keys.last_words())), encoding="utf-8")
@@ -256,6 +258,7 @@ class Demo:
         say(f"supervisor   {self.central}supervisor")
         say(f"traffic desk {self.central}traffic")
         say(f"all          {self.central}")
+        say("log in with  " + ", ".join(first.last_words().splitlines()[-2:]))
 
     def _show(self, name: str) -> None:
         self._servers[name].add(name, scene.clip(SCENES[name], CACHE))

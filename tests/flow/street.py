@@ -162,6 +162,8 @@ class Street:
     database: str
     broker: str
     programmes: list[Programme] = field(default_factory=list)
+    admin: dict[str, str] = field(default_factory=dict)
+    """What the first set-up has printed: a name and a password."""
 
     @property
     def central_url(self) -> str:
@@ -215,6 +217,7 @@ class Street:
             "import-residents", str(write_registry(self.folder / "residents.csv")), "--config", str(config)
         )
         assert told.startswith("2 new"), told
+        self.admin = dict(line.split(": ") for line in self._say("setup", "--config", str(config)).splitlines())
         central = self.programme("central", sys.executable, "-m", "central", "serve", str(config))
         self.start_central(central)
         # A central that comes back is found where it was.
@@ -226,6 +229,13 @@ class Street:
         central.start()
         url = central.address(self.folder / "central" / "http.url")
         until("central is ready", lambda: _status(f"{url}/health/ready") == 200)
+
+    @contextmanager
+    def visitor(self) -> Iterator[httpx.Client]:
+        """Somebody who has logged in to central as its admin."""
+        with httpx.Client(base_url=self.central_url, timeout=10, headers={"origin": self.central_url}) as client:
+            assert client.post("/login", data=self.admin).status_code == 303
+            yield client
 
     def query(self, statement: str) -> list[tuple[Any, ...]]:
         """Rows of central's database. Not while a browser is open: both want the thread's event loop."""

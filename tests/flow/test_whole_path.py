@@ -3,7 +3,6 @@
 import subprocess
 from pathlib import Path
 
-import httpx
 import paho.mqtt.publish
 import pytest
 
@@ -97,10 +96,11 @@ def test_a_wrong_password_stops_one_camera_and_no_other(street: Street, camera: 
     try:
         wrong = locked.url("yard").replace("rtsp://", "rtsp://guard:wrong-one@")
         street.found_edge({"cam-1": camera.url("gate"), "cam-2": wrong})
-        until(
-            "central's first page says that the camera is locked",
-            lambda: "unauthorised" in httpx.get(street.central_url, timeout=10).text,
-        )
+        with street.visitor() as visitor:
+            until(
+                "central's first page says that the camera is locked",
+                lambda: "unauthorised" in visitor.get("/").text,
+            )
         street.painted(by="central", camera="cam-1")
         assert street.panel("cam-2") == {}
     finally:

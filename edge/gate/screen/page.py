@@ -4,7 +4,7 @@ import asyncio
 import secrets
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -20,7 +20,7 @@ from starlette.routing import Route
 from edge.gate.screen.showing import Panel, Showing, Tally
 from models.passes.outcome import Outcome
 from models.passes.reasons import REASONS
-from models.view.feed import Feed
+from models.view.feed import Feed, Render
 from models.view.page import Secured, day, environment, lang_of, language_route, mount_static, reason, same_origin, text
 from models.wire.events import CameraHealth
 
@@ -152,15 +152,15 @@ class Screen:
         ticking.cancel()
         self.close()
 
-    def _topics(self) -> Mapping[str, Callable[[str], Awaitable[str]]]:
+    def _topics(self) -> Mapping[str, Render]:
         return {
             f"{part}.{camera}": self._part(part, camera)
             for camera in self._panels
             for part in ("panel", "recent", "status")
         }
 
-    def _part(self, part: str, camera: str) -> Callable[[str], Awaitable[str]]:
-        async def render(lang: str) -> str:
+    def _part(self, part: str, camera: str) -> Render:
+        async def render(lang: str, _places: tuple[str, ...]) -> str:
             panel, tally = self._panels[camera], self._tallies[camera]
             showing = panel.showing
             return self._templates.get_template(f"{part}.html").render(
@@ -177,7 +177,7 @@ class Screen:
 
         return render
 
-    async def _line(self, lang: str) -> str:
+    async def _line(self, lang: str, _places: tuple[str, ...]) -> str:
         return self._templates.get_template("line.html").render(lang=lang, link=self._link)
 
     async def _page(self, request: Request) -> HTMLResponse:

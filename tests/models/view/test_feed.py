@@ -26,7 +26,7 @@ class Board:
     value: int = 0
     rendered: list[str] = field(default_factory=list)
 
-    async def render(self, lang: str) -> str:
+    async def render(self, lang: str, places: tuple[str, ...]) -> str:
         self.rendered.append(lang)
         return f'<p id="board">\n{lang} {self.value}</p>'
 
@@ -131,12 +131,23 @@ def test_a_closed_feed_ends_its_streams_so_that_the_server_can_stop() -> None:
 
 
 def test_a_topic_that_cannot_be_rendered_ends_its_stream_and_is_logged(caplog: pytest.LogCaptureFixture) -> None:
-    async def broken(lang: str) -> str:
+    async def broken(lang: str, places: tuple[str, ...]) -> str:
         raise LookupError(lang)
 
     with serving(Feed({"board": broken})) as port, reading(port) as until, pytest.raises(StopIteration):
         until("never said")
     assert "topic board cannot be rendered" in caplog.text
+
+
+def test_each_set_of_places_has_a_state_of_its_own() -> None:
+    async def render(lang: str, places: tuple[str, ...]) -> str:
+        return f"<p>{lang} {' '.join(places) or 'all'}</p>"
+
+    async def states() -> list[str]:
+        feed = Feed({"board": render})
+        return [await feed.state("board", "vi", places) for places in ((), ("q-1",), ("q-1", "q-2"))]
+
+    assert asyncio.run(states()) == ["<p>vi all</p>", "<p>vi q-1</p>", "<p>vi q-1 q-2</p>"]
 
 
 def test_an_unknown_topic_is_not_found() -> None:
