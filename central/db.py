@@ -21,10 +21,12 @@ from sqlalchemy import (
     bindparam,
     event,
     literal_column,
+    select,
     text,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.types import TypeDecorator
 
@@ -44,6 +46,9 @@ metadata = MetaData(
 
 _CHUNK = 10_000
 """Values in one query: SQLite takes a statement of a million bytes."""
+
+_AWAY = frozenset({"08", "25", "40", "53", "55", "57", "58", "XX"})
+"""SQLSTATE classes: connection, transaction state, rollback, resources, not ready, intervention, system, internal."""
 
 Insert = postgresql.Insert | sqlite.Insert
 
@@ -70,11 +75,32 @@ def insert(connection: AsyncConnection, table: Table) -> Any:
 
 
 async def insert_new(connection: AsyncConnection, table: Table, key: str, rows: Sequence[dict[str, Any]]) -> set[Any]:
-    """Insert the rows whose key is not there yet; the keys that were new. Duplicates within `rows` count once."""
+    """Insert the rows whose key is not there yet; the keys that were new. Each key stands once in `rows`.
+
+    On PostgreSQL one statement whatever the number of rows, so that nothing is compiled and one answer comes back.
+    """
     if not rows:
         return set()
-    statement = insert(connection, table).on_conflict_do_nothing(index_elements=[key]).returning(table.c[key])
-    return set((await connection.execute(statement, list(rows))).scalars())
+    if connection.dialect.name == "postgresql":
+        names = list(rows[0])
+        lists = [
+            f"${place}::{table.c[name].type.compile(connection.dialect)}[]" for place, name in enumerate(names, start=1)
+        ]
+        columns = ", ".join(f'"{name}"' for name in names)
+        statement = (
+            f"INSERT INTO {table.name} ({columns}) SELECT * FROM unnest({', '.join(lists)}) "  # noqa: S608  (names are our own tables')
+            f'ON CONFLICT DO NOTHING RETURNING "{key}"'
+        )
+        found = await connection.exec_driver_sql(statement, tuple([row[name] for row in rows] for name in names))
+        return set(found.scalars())
+    # Nobody else writes meanwhile: a writer of SQLite is alone from its BEGIN on.
+    known: set[Any] = set()
+    for start in range(0, len(rows), _CHUNK):
+        among = [row[key] for row in rows[start : start + _CHUNK]]
+        known |= set((await connection.execute(select(table.c[key]).where(table.c[key].in_(among)))).scalars())
+    new = [row for row in rows if row[key] not in known]
+    await write_many(connection, table.insert(), new)
+    return {row[key] for row in new}
 
 
 async def rows_with(connection: AsyncConnection, query: Any, column: Any, values: Sequence[bytes]) -> list[Any]:
@@ -113,7 +139,7 @@ def connect(url: str) -> AsyncEngine:
     """An engine for the URL; no connection is opened yet, only SQLite's folder is made."""
     parsed = make_url(url)
     if parsed.get_backend_name() != "sqlite":
-        return create_async_engine(url, pool_pre_ping=True)
+        return create_async_engine(url, pool_pre_ping=True, connect_args={"timeout": 5})
     if parsed.database:
         Path(parsed.database).absolute().parent.mkdir(parents=True, exist_ok=True)
     engine = create_async_engine(url)
@@ -138,6 +164,21 @@ def connect(url: str) -> AsyncEngine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get("writes") else "BEGIN")
 
     return engine
+
+
+def is_away(error: BaseException) -> bool:
+    """Whether the database itself is at fault (away, starting, full, a deadlock) and not what it was given."""
+    if isinstance(error, OSError):
+        return True
+    if not isinstance(error, DBAPIError):
+        return False
+    cause = getattr(error.orig, "__cause__", None)
+    if isinstance(cause, ValueError):  # the driver refuses a value before it is sent
+        return False
+    state = getattr(error.orig, "sqlstate", None)
+    if state is not None:
+        return str(state)[:2] in _AWAY
+    return error.connection_invalidated or isinstance(error, OperationalError | InterfaceError)
 
 
 @asynccontextmanager

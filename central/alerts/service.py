@@ -133,8 +133,11 @@ def _alert(row: RowMapping) -> Alert:
     return Alert(**{name: value for name, value in row.items() if name != "dedupe"})
 
 
-async def is_raised(connection: AsyncConnection, dedupe: str) -> bool:
-    return (await connection.execute(select(alert.c.id).where(alert.c.dedupe == dedupe))).first() is not None
+async def raised_among(connection: AsyncConnection, dedupes: Sequence[str]) -> set[str]:
+    """Those of them that stand as an alert."""
+    if not dedupes:
+        return set()
+    return set((await connection.execute(select(alert.c.dedupe).where(alert.c.dedupe.in_(dedupes)))).scalars())
 
 
 def _within(places: Sequence[str]) -> Any:

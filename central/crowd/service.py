@@ -1,5 +1,6 @@
 """The only door to the streets: the newest level and the newest count of each counted zone."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -41,14 +42,22 @@ class Street:
         return counts.motorbike + counts.bicycle + counts.car + counts.bus + counts.truck
 
 
-async def _newest(connection: AsyncConnection, table: Table, values: dict[str, Any]) -> None:
-    statement = db.insert(connection, table).values(values)
-    await connection.execute(
+async def _newest(connection: AsyncConnection, table: Table, told: Sequence[dict[str, Any]]) -> None:
+    """Of many rows the newest of each zone, written in the order of their keys: two replicas never wait in a ring."""
+    newest: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for values in told:
+        key = tuple(values[name] for name in _KEY)
+        if key not in newest or newest[key]["sequence"] < values["sequence"]:
+            newest[key] = values
+    statement = db.insert(connection, table)
+    await db.write_many(
+        connection,
         statement.on_conflict_do_update(
             index_elements=list(_KEY),
-            set_={name: statement.excluded[name] for name in values if name not in _KEY},
+            set_={name: statement.excluded[name] for name in told[0] if name not in _KEY},
             where=statement.excluded.sequence > table.c.sequence,
-        )
+        ),
+        [newest[key] for key in sorted(newest)],
     )
 
 
@@ -65,22 +74,35 @@ def _common(event: Event, zone: str, counts: Counts) -> dict[str, Any]:
     }
 
 
-async def record_level(connection: AsyncConnection, event: Event, told: CrowdLevel) -> None:
-    level = None if told.level == "paused" else told.level
-    values = _common(event, told.zone, told.counts) | {"level": level, "since": event.time}
-    await _newest(connection, street_level, values)
+async def record_levels(connection: AsyncConnection, told: Sequence[tuple[Event, CrowdLevel]]) -> None:
+    await _newest(
+        connection,
+        street_level,
+        [
+            _common(event, level.zone, level.counts)
+            | {"level": None if level.level == "paused" else level.level, "since": event.time}
+            for event, level in told
+        ],
+    )
 
 
-async def record_measure(connection: AsyncConnection, event: Event, told: CrowdMeasured) -> None:
-    values = _common(event, told.zone, told.counts) | {
-        "low": told.low,
-        "high": told.high,
-        "density": None if told.density is UNSET else told.density,
-        "flow_in": None if told.flow is UNSET else told.flow.in_,
-        "flow_out": None if told.flow is UNSET else told.flow.out,
-        "basis": told.basis,
-    }
-    await _newest(connection, street_measure, values)
+async def record_measures(connection: AsyncConnection, told: Sequence[tuple[Event, CrowdMeasured]]) -> None:
+    await _newest(
+        connection,
+        street_measure,
+        [
+            _common(event, measure.zone, measure.counts)
+            | {
+                "low": measure.low,
+                "high": measure.high,
+                "density": None if measure.density is UNSET else measure.density,
+                "flow_in": None if measure.flow is UNSET else measure.flow.in_,
+                "flow_out": None if measure.flow is UNSET else measure.flow.out,
+                "basis": measure.basis,
+            }
+            for event, measure in told
+        ],
+    )
 
 
 async def streets(connection: AsyncConnection) -> list[Street]:

@@ -4,18 +4,20 @@ import hashlib
 import logging
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import datetime
+from operator import itemgetter
 from types import MappingProxyType
 from typing import Any
 
 from msgspec import UNSET
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from central import db
 from central.crowd import service as crowd
-from central.inbox import rules
+from central.inbox import days, rules
 from central.inbox.rules import Element, Letter
 from central.inbox.tables import dead_letter, event
 from central.keys import Keys
@@ -23,6 +25,7 @@ from central.live import ALERTS, HEALTH, STREETS
 from central.passes import service as passes
 from central.quarantine import service as quarantine
 from central.sites import service as sites
+from central.sites.rules import Came
 from models.passes.policy import Policy
 from models.wire.events import (
     CameraStatus,
@@ -30,6 +33,8 @@ from models.wire.events import (
     CrowdMeasured,
     Data,
     EdgeState,
+    Event,
+    OutboxThinned,
     PassScanned,
     PassShown,
     Receipt,
@@ -37,13 +42,15 @@ from models.wire.events import (
     Verdict,
     ZoneBreached,
     from_json,
+    ranges,
 )
 from models.wire.topics import Box, box_of
 
 _log = logging.getLogger(__name__)
-_CHUNK = 500
-_KEPT_BYTES = 65_536
-"""Of a dead letter: enough to see what it was."""
+_KEPT_BYTES = 1 << 20
+"""Of a dead letter: all that a broker lets through, so that it can be replayed after a fix."""
+
+_Part = tuple[Box, Element | Letter]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,55 +95,45 @@ class _Round:
     verdicts: list[tuple[Box, Verdict]] = field(default_factory=list)
     touched: set[str] = field(default_factory=set)
 
-    def is_late(self, element: Element) -> bool:
+    def is_late(self, told: Event) -> bool:
         return rules.is_late(
-            element.event,
-            self.now,
-            pass_seconds=self.desk.pass_fresh_seconds,
-            breach_seconds=self.desk.breach_fresh_seconds,
+            told, self.now, pass_seconds=self.desk.pass_fresh_seconds, breach_seconds=self.desk.breach_fresh_seconds
         )
 
 
-async def _scanned(work: _Round, element: Element, data: PassScanned) -> None:
-    verdict = await passes.record(
-        work.connection,
-        work.desk.keys,
-        work.desk.policy,
-        element.event,
-        data,
-        now=work.now,
-        late=work.is_late(element),
-    )
-    if verdict is not None:
-        work.verdicts.append((Box(element.event.site, element.event.edge), verdict))
+async def _scanned(work: _Round, told: Sequence[tuple[Event, PassScanned]]) -> None:
+    scans = [(happened, scan, work.is_late(happened)) for happened, scan in told]
+    made = await passes.record(work.connection, work.desk.keys, work.desk.policy, scans, now=work.now)
+    work.verdicts += ((Box(scanned.site, scanned.edge), verdict) for scanned, verdict in made)
 
 
-async def _shown(work: _Round, element: Element, data: PassShown) -> None:
-    if await passes.record_shown(work.connection, element.event, data):
+async def _shown(work: _Round, told: Sequence[tuple[Event, PassShown]]) -> None:
+    if await passes.record_shown(work.connection, told):
         work.touched.add(ALERTS)
 
 
-async def _breached(work: _Round, element: Element, data: ZoneBreached) -> None:
-    await quarantine.record(work.connection, element.event, data, late=work.is_late(element))
+async def _breached(work: _Round, told: Sequence[tuple[Event, ZoneBreached]]) -> None:
+    for happened, breach in told:
+        await quarantine.record(work.connection, happened, breach, late=work.is_late(happened))
     work.touched.add(ALERTS)
 
 
-async def _level(work: _Round, element: Element, data: CrowdLevel) -> None:
-    await crowd.record_level(work.connection, element.event, data)
+async def _level(work: _Round, told: Sequence[tuple[Event, CrowdLevel]]) -> None:
+    await crowd.record_levels(work.connection, told)
     work.touched.add(STREETS)
 
 
-async def _measured(work: _Round, element: Element, data: CrowdMeasured) -> None:
-    await crowd.record_measure(work.connection, element.event, data)
+async def _measured(work: _Round, told: Sequence[tuple[Event, CrowdMeasured]]) -> None:
+    await crowd.record_measures(work.connection, told)
     work.touched.add(STREETS)
 
 
-async def _status(work: _Round, element: Element, data: CameraStatus) -> None:
-    await sites.record_status(work.connection, element.event, data)
+async def _status(work: _Round, told: Sequence[tuple[Event, CameraStatus]]) -> None:
+    await sites.record_statuses(work.connection, told)
     work.touched |= {HEALTH, ALERTS, STREETS}
 
 
-Apply = Callable[[_Round, Element, Any], Awaitable[None]]
+Apply = Callable[[_Round, Sequence[tuple[Event, Any]]], Awaitable[None]]
 
 APPLY: Mapping[type[Data], Apply] = MappingProxyType(
     {
@@ -148,7 +145,7 @@ APPLY: Mapping[type[Data], Apply] = MappingProxyType(
         CameraStatus: _status,
     }
 )
-"""What a new event causes; a type that is not here is kept and causes nothing."""
+"""What new events of a type cause, in this order; a type that is not here is kept and causes nothing."""
 
 
 def _row(work: _Round, element: Element) -> dict[str, Any]:
@@ -164,7 +161,7 @@ def _row(work: _Round, element: Element) -> dict[str, Any]:
         "clock": told.clock,
         "epoch": told.epoch,
         "sequence": told.sequence,
-        "late": work.is_late(element),
+        "late": work.is_late(told),
         "dataref": told.dataref,
         "data": element.data,
     }
@@ -180,14 +177,14 @@ def _letter_row(letter: Letter, now: datetime) -> dict[str, Any]:
     }
 
 
-def _read(messages: Sequence[Message]) -> Iterator[tuple[Box, Element | Letter]]:
+def _read(messages: Sequence[Message]) -> Iterator[_Part]:
     for message in messages:
         box = box_of(message.topic)
         for part in rules.take_apart(message.topic, box, message.payload):
             yield box, part
 
 
-def _receipts(parts: Sequence[tuple[Box, Element | Letter]]) -> tuple[tuple[Box, Receipt], ...]:
+def _receipts(parts: Sequence[_Part]) -> tuple[tuple[Box, Receipt], ...]:
     done: dict[tuple[Box, str], set[int]] = defaultdict(set)
     rejected: dict[tuple[Box, str], dict[int, str]] = defaultdict(dict)
     for box, part in parts:
@@ -202,7 +199,7 @@ def _receipts(parts: Sequence[tuple[Box, Element | Letter]]) -> tuple[tuple[Box,
             box,
             Receipt(
                 epoch=epoch,
-                ranges=rules.ranges(sequences),
+                ranges=ranges(sequences),
                 rejected=tuple(sorted(rejected[box, epoch].items())) if rejected[box, epoch] else UNSET,
             ),
         )
@@ -210,25 +207,25 @@ def _receipts(parts: Sequence[tuple[Box, Element | Letter]]) -> tuple[tuple[Box,
     )
 
 
-async def _commit(desk: Desk, parts: Sequence[tuple[Box, Element | Letter]], now: datetime) -> Taken:
+async def _commit(desk: Desk, parts: Sequence[_Part], now: datetime) -> Taken:
+    # Sorted, here and in every room below: two replicas that take the same rows then never wait for each other in a
+    # ring.
     elements = {part.event.id: part for _, part in reversed(parts) if isinstance(part, Element)}
-    letters = [part for _, part in parts if isinstance(part, Letter)]
+    ordered = sorted(elements.values(), key=_order)
+    letters = {row["digest"]: row for _, part in parts if isinstance(part, Letter) for row in [_letter_row(part, now)]}
+    await days.prepare(desk.engine, {element.event.time.date() for element in ordered}, now)
     async with db.writing(desk.engine) as connection:
         work = _Round(desk, connection, now)
-        rows = [_row(work, element) for element in elements.values()]
-        new: set[str] = set()
-        for start in range(0, len(rows), _CHUNK):
-            new |= await db.insert_new(connection, event, "id", rows[start : start + _CHUNK])
-        # One order on every replica, so that two of them never wait for each other's rows.
-        for element in sorted(
-            (elements[id_] for id_ in new), key=lambda e: (e.event.edge, e.event.epoch, e.event.sequence)
-        ):
-            apply = APPLY.get(type(element.event.data))
-            if apply is not None:
-                await apply(work, element, element.event.data)
-        dead = await db.insert_new(connection, dead_letter, "digest", [_letter_row(letter, now) for letter in letters])
+        rows = sorted((_row(work, element) for element in ordered), key=itemgetter("id"))
+        new = await db.insert_new(connection, event, "id", rows)
+        for kind, apply in APPLY.items():
+            if told := [(e.event, e.event.data) for e in ordered if type(e.event.data) is kind and e.event.id in new]:
+                await apply(work, told)
+        await sites.record_seen(connection, _came(parts, new), now)
+        dead = await db.insert_new(connection, dead_letter, "digest", [letters[digest] for digest in sorted(letters)])
     if dead:
-        _log.warning("%d dead letters: %s", len(dead), "; ".join(sorted({f"{x.topic}: {x.word}" for x in letters})))
+        words = sorted({f"{x.topic}: {x.word}" for _, x in parts if isinstance(x, Letter)})
+        _log.warning("%d dead letters: %s", len(dead), "; ".join(words))
     return Taken(
         receipts=_receipts(parts),
         verdicts=tuple(work.verdicts),
@@ -239,48 +236,58 @@ async def _commit(desk: Desk, parts: Sequence[tuple[Box, Element | Letter]], now
     )
 
 
+def _order(element: Element) -> tuple[str, str, str, str, int]:
+    told = element.event
+    return told.site, told.edge, told.camera, told.epoch, told.sequence
+
+
+def _came(parts: Sequence[_Part], new: AbstractSet[str]) -> list[Came]:
+    sequences: dict[tuple[Box, str], set[int]] = defaultdict(set)
+    repeated: dict[tuple[Box, str], set[int]] = defaultdict(set)
+    for box, part in parts:
+        if isinstance(part, Element):
+            told = part.event
+            sequences[box, told.epoch].add(told.sequence)
+            if told.id not in new:
+                repeated[box, told.epoch].add(told.sequence)
+            if isinstance(told.data, OutboxThinned):  # never sent, and said to be so
+                sequences[box, told.epoch].update(rules.numbers(told.data.ranges))
+        elif part.epoch is not None and part.sequence is not None:
+            sequences[box, part.epoch].add(part.sequence)
+    return [
+        Came(box, epoch, frozenset(told), frozenset(repeated[box, epoch])) for (box, epoch), told in sequences.items()
+    ]
+
+
 async def take(desk: Desk, messages: Sequence[Message], now: datetime) -> Taken:
-    """Messages of `event` topics, committed together. Raises OperationalError, InterfaceError or OSError while the
-    database is away: nothing is committed then, and the caller comes again. A message that the database itself refuses
+    """Messages of `event` topics, committed together. Raises what `db.is_away` knows while the database is away:
+    nothing is committed then, and the caller comes again. An event that the database or our own code cannot take
     becomes a dead letter, and the others are committed without it.
     """
-    parts = list(_read(messages))
-    refused = await _attempt(desk, parts, now)
-    if isinstance(refused, Taken):
-        return refused
-    return _joined([await _alone(desk, part, now) for part in parts])
+    return await _take(desk, list(_read(messages)), now)
 
 
-async def _attempt(desk: Desk, parts: Sequence[tuple[Box, Element | Letter]], now: datetime) -> Taken | DBAPIError:
-    """Commit, or the error with which the database refuses what it was given."""
+async def _take(desk: Desk, parts: Sequence[_Part], now: datetime) -> Taken:
     try:
         return await _commit(desk, parts, now)
-    except (OperationalError, InterfaceError):
-        raise
-    except DBAPIError as error:
-        if error.connection_invalidated:
+    except Exception as error:
+        if db.is_away(error):
             raise
-        return error
-
-
-async def _alone(desk: Desk, part: tuple[Box, Element | Letter], now: datetime) -> Taken:
-    taken = await _attempt(desk, [part], now)
-    return taken if isinstance(taken, Taken) else await _bury(desk, [part], taken, now)
-
-
-async def _bury(desk: Desk, parts: Sequence[tuple[Box, Element | Letter]], error: DBAPIError, now: datetime) -> Taken:
-    """Keep what the database refuses as a dead letter; the driver's message may repeat values, so only its kind."""
-    reason = f"database: {type(error.orig).__name__}"
-    letters: list[tuple[Box, Element | Letter]] = [
-        (
-            box,
-            Letter(box.event, part.raw, reason, part.event.epoch, part.event.sequence)
-            if isinstance(part, Element)
-            else part,
+        if len(parts) > 1:  # one of them is at fault: the halves are tried until it is alone
+            half = len(parts) // 2
+            return _joined([await _take(desk, parts[:half], now), await _take(desk, parts[half:], now)])
+        box, part = parts[0]
+        if isinstance(part, Letter):
+            raise
+        # A driver's message may repeat values, so only the error's kind is kept.
+        reason = f"refused: {type(getattr(error, 'orig', None) or error).__name__}"
+        if isinstance(error, DBAPIError):
+            _log.error("the database refuses an event of %s/%s (%s): a dead letter", *box, reason)
+        else:
+            _log.exception("an event of %s/%s cannot be taken: a dead letter", *box)
+        return await _commit(
+            desk, [(box, Letter(box.event, part.raw, reason, part.event.epoch, part.event.sequence))], now
         )
-        for box, part in parts
-    ]
-    return await _commit(desk, letters, now)
 
 
 def _joined(taken: Sequence[Taken]) -> Taken:
@@ -294,13 +301,23 @@ def _joined(taken: Sequence[Taken]) -> Taken:
     )
 
 
-async def take_state(engine: AsyncEngine, message: Message, now: datetime) -> frozenset[str]:
-    """A box's `state`. What cannot be read is said in the log: the box says it again with its next birth."""
-    try:
-        told = from_json(message.payload, EdgeState)
-    except Unreadable as error:
-        _log.warning("%s: %s", message.topic, error)
-        return frozenset()
+async def take_states(engine: AsyncEngine, messages: Sequence[Message], now: datetime) -> Taken:
+    """Boxes' `state`s, committed together; a box that is unsure what has come is told. What cannot be read is said in
+    the log: the box says it again with its next birth.
+    """
+    told: list[sites.Told] = []
+    for message in messages:
+        try:
+            state = from_json(message.payload, EdgeState)
+        except Unreadable as error:
+            _log.warning("%s: %s", message.topic, error)
+        else:
+            told.append(sites.Told(box_of(message.topic), state, replayed=message.retained))
+    answers = []
     async with db.writing(engine) as connection:
-        await sites.record_state(connection, box_of(message.topic), told, now, replayed=message.retained)
-    return frozenset({HEALTH, ALERTS, STREETS})
+        await sites.record_states(connection, told, now)
+        for one in told:
+            if one.state.unsure is not UNSET and one.state.epoch is not UNSET and not one.replayed:
+                came = await sites.seen(connection, one.box, one.state.epoch, one.state.unsure)
+                answers.append((one.box, Receipt(epoch=one.state.epoch, ranges=came)))
+    return Taken(receipts=tuple(answers), touched=frozenset({HEALTH, ALERTS, STREETS}) if told else frozenset())

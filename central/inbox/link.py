@@ -2,12 +2,15 @@
 
 import asyncio
 import logging
+import math
 import secrets
 import socket
 import ssl
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 from urllib.parse import SplitResult, unquote, urlsplit
 
@@ -16,16 +19,18 @@ from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
-from central.inbox import intake
+from central import db
+from central.inbox import intake, rules
 from central.inbox.intake import Desk, Message, Taken
-from models.wire.events import CentralState, to_json
+from models.wire.events import CentralState, Unreadable, from_json, to_json
 from models.wire.topics import CENTRAL_STATE, EVENTS, STATES, box_of
 
 _log = logging.getLogger(__name__)
-_RECEIVE_MAXIMUM = 32
+_RECEIVE_MAXIMUM = 256
 """Messages that the broker hands over before we answer: the only queue there is, and so the back-pressure."""
+_COMMIT_BYTES = 512 << 10
+"""What goes into one transaction: more would let a fresh pass wait, less would let each event pay for a commit."""
 _VERDICT_EXPIRY_S = 2
 _KEEPALIVE_S = 10
 _RETRY_S = (0.5, 1.0, 2.0, 4.0)
@@ -37,6 +42,7 @@ class _Waiting:
     mid: int
     qos: int
     session: int
+    number: int
 
 
 def _properties(packet: int, **values: Any) -> Properties:
@@ -75,6 +81,10 @@ class Link:
         self._touch = touch
         self._boot = secrets.token_hex(4)
         self._session = 0
+        self._number = 0
+        self._news: deque[_Waiting] = deque()
+        self._history: deque[_Waiting] = deque()
+        self._states: list[_Waiting] = []
         self._queue: asyncio.Queue[_Waiting] = asyncio.Queue()  # bounded by Receive Maximum
         self._loop = asyncio.get_running_loop()
         self._work: asyncio.Task[None] | None = None
@@ -131,7 +141,7 @@ class Link:
             return
         self._session += 1
         _log.info("connected to the broker")
-        client.subscribe([(EVENTS, SubscribeOptions(qos=1)), (STATES, SubscribeOptions(qos=1))])
+        client.subscribe([(topic, SubscribeOptions(qos=1)) for topic in (EVENTS, STATES, CENTRAL_STATE)])
         client.publish(CENTRAL_STATE, self._state("online"), qos=1, retain=True)
 
     def _on_connect_fail(self, _client: mqtt.Client, _userdata: Any) -> None:
@@ -141,52 +151,83 @@ class Link:
         if reason.is_failure:
             _log.warning("connection to the broker lost: %s; connecting again", reason)
 
-    def _on_message(self, _client: mqtt.Client, _userdata: Any, message: mqtt.MQTTMessage) -> None:
+    def _on_message(self, client: mqtt.Client, _userdata: Any, message: mqtt.MQTTMessage) -> None:
+        if message.topic == CENTRAL_STATE:
+            self._another(client, message)
+            return
         taken = Message(message.topic, bytes(message.payload), retained=message.retain)
-        waiting = _Waiting(taken, message.mid, message.qos, self._session)
+        self._number += 1
+        waiting = _Waiting(taken, message.mid, message.qos, self._session, self._number)
         try:
             self._loop.call_soon_threadsafe(self._queue.put_nowait, waiting)
         except RuntimeError:  # the loop has ended; the message is not acked, so it comes again
             _log.debug("a message came after the end")
 
+    def _another(self, client: mqtt.Client, message: mqtt.MQTTMessage) -> None:
+        """A replica went. Central as a whole is there as long as one of us is, and an edge must not stop for one."""
+        client.ack(message.mid, message.qos)
+        try:
+            told = from_json(bytes(message.payload), CentralState)
+        except Unreadable:
+            _log.warning("%s: not a state of ours", CENTRAL_STATE)
+            return
+        if told.state == "offline" and told.boot != self._boot:
+            client.publish(CENTRAL_STATE, self._state("online"), qos=1, retain=True)
+
     # … to here
 
     async def _answer(self) -> None:
+        history_next = False
         while True:
-            batch = [await self._queue.get()]
+            if not (self._news or self._history or self._states):
+                self._sort(await self._queue.get())
             while not self._queue.empty():
-                batch.append(self._queue.get_nowait())
-            events = [w.message for w in batch if _leaf(w.message.topic) == "event"]
-            states = [w.message for w in batch if _leaf(w.message.topic) == "state"]
-            touched: set[str] = set()
-            if events:
-                taken = await self._insist(events)
-                self._say(taken)
-                touched |= taken.touched
-            for message in states:
-                touched |= await self._insist_state(message)
-            for waiting in batch:
-                # A number of an earlier connection may stand for another message by now.
-                if waiting.qos and waiting.session == self._session:
-                    self._client.ack(waiting.mid, waiting.qos)
-            for topic in sorted(touched):
+                self._sort(self._queue.get_nowait())
+            # News first, and every second time history as well: neither waits for the end of the other.
+            batch = _some(self._news, _COMMIT_BYTES)
+            if history_next or not batch:
+                batch += _some(self._history, _COMMIT_BYTES)
+            history_next = not history_next
+            taken = []
+            if batch:
+                taken.append(await self._insist(partial(intake.take, self._desk, _messages(batch))))
+            # A state may ask what has come, so it waits for what came before it.
+            first = min((queue[0].number for queue in (self._news, self._history) if queue), default=math.inf)
+            states = [waiting for waiting in self._states if waiting.number < first]
+            if states:
+                del self._states[: len(states)]
+                taken.append(await self._insist(partial(intake.take_states, self._desk.engine, _messages(states))))
+            for one in taken:
+                self._say(one)
+            for waiting in (*batch, *states):
+                self._ack(waiting)
+            for topic in sorted({topic for one in taken for topic in one.touched}):
                 self._touch(topic)
 
-    async def _insist(self, messages: Sequence[Message]) -> Taken:
-        """Until the database has them. Nothing is acked meanwhile, so the broker stops at Receive Maximum."""
-        tries = 0
-        while True:
-            try:
-                return await intake.take(self._desk, messages, datetime.now(UTC))
-            except (OSError, OperationalError, InterfaceError, DBAPIError) as error:
-                tries = await self._back_off(error, tries)
+    def _sort(self, waiting: _Waiting) -> None:
+        leaf = _leaf(waiting.message.topic)
+        if leaf == "state":
+            self._states.append(waiting)
+        elif leaf == "event":
+            is_news = rules.is_news(waiting.message.payload, datetime.now(UTC))
+            (self._news if is_news else self._history).append(waiting)
+        else:
+            self._ack(waiting)
 
-    async def _insist_state(self, message: Message) -> frozenset[str]:
+    def _ack(self, waiting: _Waiting) -> None:
+        # A number of an earlier connection may stand for another message by now.
+        if waiting.qos and waiting.session == self._session:
+            self._client.ack(waiting.mid, waiting.qos)
+
+    async def _insist(self, take: Callable[[datetime], Awaitable[Taken]]) -> Taken:
+        """Until the database has it. Nothing is acked meanwhile, so the broker stops at Receive Maximum."""
         tries = 0
         while True:
             try:
-                return await intake.take_state(self._desk.engine, message, datetime.now(UTC))
-            except (OSError, OperationalError, InterfaceError, DBAPIError) as error:
+                return await take(datetime.now(UTC))
+            except Exception as error:  # noqa: BLE001  (whatever it is, events wait; a dead task would take none for ever)
+                if not db.is_away(error):
+                    _log.exception("the inbox itself is at fault; it tries again")
                 tries = await self._back_off(error, tries)
 
     async def _back_off(self, error: Exception, tries: int) -> int:
@@ -204,6 +245,20 @@ class Link:
             self._client.publish(box.verdict, to_json(verdict), qos=1, properties=expiring)
         for box, receipt in taken.receipts:
             self._client.publish(box.receipt, to_json(receipt), qos=1)
+
+
+def _messages(waiting: Sequence[_Waiting]) -> list[Message]:
+    return [one.message for one in waiting]
+
+
+def _some(waiting: deque[_Waiting], most_bytes: int) -> list[_Waiting]:
+    """The first of them, at least one if there is any."""
+    taken: list[_Waiting] = []
+    size = 0
+    while waiting and (not taken or size + len(waiting[0].message.payload) <= most_bytes):
+        taken.append(waiting.popleft())
+        size += len(taken[-1].message.payload)
+    return taken
 
 
 def _leaf(topic: str) -> str:

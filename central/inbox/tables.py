@@ -6,11 +6,11 @@ event = Table(
     "event",
     metadata,
     Column("id", Text, primary_key=True),
+    Column("time", Moment, primary_key=True),  # of the key, because PostgreSQL keeps a partition for each day
     Column("type", Text, nullable=False),
     Column("site", Text, nullable=False),
     Column("edge", Text, nullable=False),
     Column("camera", Text, nullable=False),
-    Column("time", Moment, nullable=False),
     Column("received_at", Moment, nullable=False),
     Column("clock", Text, nullable=False),
     Column("epoch", Text, nullable=False),
@@ -30,4 +30,15 @@ dead_letter = Table(
     Column("reason", Text, nullable=False),
     Column("received_at", Moment, nullable=False),
     Index(None, "received_at"),
+)
+
+# A night's purge: what went, and how much of it is left, which is none.
+purge = Table(
+    "purge",
+    metadata,
+    Column("at", Moment, primary_key=True),
+    Column("before", Moment, nullable=False),
+    Column("events", BigInteger, nullable=False),
+    Column("letters", BigInteger, nullable=False),
+    Column("left", BigInteger, nullable=False),
 )

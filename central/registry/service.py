@@ -45,18 +45,21 @@ class Line:
 
 async def resolve(connection: AsyncConnection, keys: Sequence[bytes]) -> Resident | None:
     """Whom the first known key belongs to; keys come best first."""
-    if not keys:
-        return None
-    rows = await connection.execute(
-        select(identity.c.key, resident.c.id, resident.c.name_key, resident.c.birth, resident.c.ward)
-        .join(resident, resident.c.id == identity.c.resident)
-        .where(identity.c.key.in_(keys))
+    return (await resolve_all(connection, [keys]))[0]
+
+
+async def resolve_all(connection: AsyncConnection, asked: Sequence[Sequence[bytes]]) -> list[Resident | None]:
+    """The same for many at once, in one query."""
+    rows = await db.rows_with(
+        connection,
+        select(identity.c.key, resident.c.id, resident.c.name_key, resident.c.birth, resident.c.ward).join(
+            resident, resident.c.id == identity.c.resident
+        ),
+        identity.c.key,
+        list({key for keys in asked for key in keys}),
     )
-    found = {row.key: row for row in rows}
-    first = next((found[key] for key in keys if key in found), None)
-    if first is None:
-        return None
-    return Resident(id=first.id, name_key=first.name_key, birth=first.birth, ward=first.ward)
+    found = {row.key: Resident(id=row.id, name_key=row.name_key, birth=row.birth, ward=row.ward) for row in rows}
+    return [next((found[key] for key in keys if key in found), None) for keys in asked]
 
 
 def _history(person: Resident, lines: Sequence[RowMapping], now: datetime) -> list[Written]:
@@ -84,8 +87,19 @@ def _history(person: Resident, lines: Sequence[RowMapping], now: datetime) -> li
 
 async def facts_of(connection: AsyncConnection, person: Resident, now: datetime) -> dict[str, Fact]:
     """What is known of a resident now."""
-    lines = (await connection.execute(select(fact).where(fact.c.resident == person.id).order_by(fact.c.id))).mappings()
-    return standing(_history(person, lines.all(), now), now)
+    return (await facts_of_all(connection, [(person, now)]))[0]
+
+
+async def facts_of_all(
+    connection: AsyncConnection, asked: Sequence[tuple[Resident, datetime]]
+) -> list[dict[str, Fact]]:
+    """What is known of each at their moment, in one query."""
+    lines: dict[bytes, list[RowMapping]] = defaultdict(list)
+    query = select(fact).order_by(fact.c.id)
+    for row in await db.rows_with(connection, query, fact.c.resident, list({person.id for person, _ in asked})):
+        line = row._mapping  # noqa: SLF001  (its public name, in spite of the underscore)
+        lines[line["resident"]].append(line)
+    return [standing(_history(person, lines[person.id], at), at) for person, at in asked]
 
 
 async def write(

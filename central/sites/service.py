@@ -1,72 +1,173 @@
 """The only door to boxes and cameras."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from itertools import groupby
 from typing import Any
 
 from msgspec import UNSET
-from sqlalchemy import select
+from sqlalchemy import RowMapping, Table, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from central import db
 from central.sites import rules
-from central.sites.rules import CameraRow, EdgeRow
-from central.sites.tables import camera_health, camera_status, edge
+from central.sites.rules import Came, CameraRow, EdgeRow
+from central.sites.tables import camera_health, camera_status, edge, sequence_seen
 from models.wire.events import CameraStatus, EdgeState, Event
 from models.wire.topics import Box
 
+_CAMERA_KEY = ("site", "edge", "camera")
+_SEEN_KEY = ("box", "epoch", "chunk")
 
-async def record_state(
-    connection: AsyncConnection, box: Box, told: EdgeState, received_at: datetime, *, replayed: bool
-) -> None:
+
+@dataclass(frozen=True)
+class Told:
     """A box's birth, heartbeat or last will. `replayed`: the broker had kept it, so it says nothing of the clock."""
-    mine = (edge.c.site == box.site, edge.c.edge == box.edge)
-    known = (await connection.execute(select(edge).where(*mine))).mappings().one_or_none()
-    if rules.outdated(told.state, told.boot, known["boot"] if known else None):
-        return
-    values: dict[str, Any] = {"boot": told.boot, "state": told.state, "at": received_at}
-    if told.at is not UNSET:
-        values["at"] = told.at if replayed else received_at
-        if not replayed:
-            values["skew"] = (told.at - received_at).total_seconds()
-    if told.waiting is not UNSET:
-        values["waiting"] = told.waiting
-    if told.version is not UNSET:
-        values["version"] = told.version
-    statement = db.insert(connection, edge).values(site=box.site, edge=box.edge, **values)
-    await connection.execute(statement.on_conflict_do_update(index_elements=["site", "edge"], set_=values))
-    if told.cameras is UNSET:
-        return
-    for name, health in told.cameras.items():
-        row = {
-            "state": health.state,
-            "reason": health.reason,
-            "watch": health.watch,
-            "mode": health.mode,
-            "since": health.since,
-            "at": received_at if told.at is UNSET else told.at,
-        }
-        upsert = db.insert(connection, camera_health).values(site=box.site, edge=box.edge, camera=name, **row)
-        await connection.execute(
-            upsert.on_conflict_do_update(
-                index_elements=["site", "edge", "camera"], set_=row, where=upsert.excluded.at >= camera_health.c.at
-            )
-        )
+
+    box: Box
+    state: EdgeState
+    replayed: bool
 
 
-async def record_status(connection: AsyncConnection, event: Event, told: CameraStatus) -> None:
-    """One new camera.status, in any order."""
-    row = {"state": told.state, "reason": told.reason, "at": event.time, "sequence": event.sequence}
-    statement = db.insert(connection, camera_status).values(
-        site=event.site, edge=event.edge, camera=told.camera, epoch=event.epoch, **row
-    )
-    await connection.execute(
+async def record_states(connection: AsyncConnection, told: Sequence[Told], received_at: datetime) -> None:
+    """In the order in which they came."""
+    boxes = sorted({one.box for one in told})
+    if not boxes:
+        return
+    query = select(edge).where(edge.c.site.in_([b.site for b in boxes]), edge.c.edge.in_([b.edge for b in boxes]))
+    held: dict[Box, dict[str, Any]] = {
+        Box(row["site"], row["edge"]): dict(row) for row in (await connection.execute(query)).mappings()
+    }
+    cameras: dict[tuple[str, str, str], dict[str, Any]] = {}
+    changed: dict[Box, dict[str, Any]] = {}
+    for one in told:
+        box, state = one.box, one.state
+        known = changed.get(box) or held.get(box)
+        if rules.outdated(state.state, state.boot, known["boot"] if known else None):
+            continue
+        row = dict(known or {"site": box.site, "edge": box.edge, "skew": None, "waiting": None, "version": None})
+        row |= {"boot": state.boot, "state": state.state, "at": received_at}
+        if state.at is not UNSET:
+            row["at"] = state.at if one.replayed else received_at
+            if not one.replayed:
+                row["skew"] = (state.at - received_at).total_seconds()
+        row |= {name: value for name in ("waiting", "version") if (value := getattr(state, name)) is not UNSET}
+        changed[box] = row
+        for name, health in {} if state.cameras is UNSET else state.cameras.items():
+            cameras[box.site, box.edge, name] = {
+                "state": health.state,
+                "reason": health.reason,
+                "watch": health.watch,
+                "mode": health.mode,
+                "since": health.since,
+                "at": received_at if state.at is UNSET else state.at,
+            }
+    await _upsert(connection, edge, ("site", "edge"), [changed[box] for box in sorted(changed)])
+    rows = [dict(zip(_CAMERA_KEY, key, strict=True)) | cameras[key] for key in sorted(cameras)]
+    await _upsert(connection, camera_health, _CAMERA_KEY, rows, newer="at")
+
+
+async def _upsert(
+    connection: AsyncConnection,
+    table: Table,
+    key: Sequence[str],
+    rows: Sequence[dict[str, Any]],
+    *,
+    newer: str | None = None,
+) -> None:
+    """Write the rows, or with `newer` only those that are not older by that column than what is there."""
+    if not rows:
+        return
+    statement = db.insert(connection, table)
+    await db.write_many(
+        connection,
         statement.on_conflict_do_update(
-            index_elements=["site", "edge", "camera", "epoch"],
-            set_=row,
-            where=statement.excluded.sequence > camera_status.c.sequence,
+            index_elements=list(key),
+            set_={name: statement.excluded[name] for name in rows[0] if name not in key},
+            where=None if newer is None else statement.excluded[newer] >= table.c[newer],
+        ),
+        rows,
+    )
+
+
+async def record_statuses(connection: AsyncConnection, told: Sequence[tuple[Event, CameraStatus]]) -> None:
+    """New camera.status events, in any order: of each camera and outbox the newest."""
+    newest: dict[tuple[str, ...], dict[str, Any]] = {}
+    for event, status in sorted(told, key=lambda one: one[0].sequence):
+        newest[event.site, event.edge, status.camera, event.epoch] = {
+            "state": status.state,
+            "reason": status.reason,
+            "at": event.time,
+            "sequence": event.sequence,
+        }
+    key = (*_CAMERA_KEY, "epoch")
+    rows = [dict(zip(key, names, strict=True)) | newest[names] for names in sorted(newest)]
+    await _upsert(connection, camera_status, key, rows, newer="sequence")
+
+
+async def record_seen(connection: AsyncConnection, came: Sequence[Came], now: datetime) -> None:
+    """Which sequences of which outbox have come. Bits are only ever added, so any order leaves the same ones."""
+    chunks = rules.chunks(came)
+    if not chunks:
+        return
+    keys = sorted(chunks)
+    statement = db.insert(connection, sequence_seen)
+    held = await _lock(connection, keys)
+    if missing := [key for key in keys if key not in held]:
+        # First they are there, then they are locked: so two replicas that hear of the same outbox at once add to each
+        # other's bits.
+        empty = [dict(zip(_SEEN_KEY, key, strict=True)) | {"bits": b"", "repeated": 0, "at": now} for key in missing]
+        await db.write_many(connection, statement.on_conflict_do_nothing(index_elements=list(_SEEN_KEY)), empty)
+        held = await _lock(connection, keys)
+    rows = [
+        dict(zip(_SEEN_KEY, key, strict=True))
+        | {"bits": rules.joined(held[key], chunks[key].bits), "repeated": chunks[key].repeated, "at": now}
+        for key in keys
+    ]
+    adding = {
+        "bits": statement.excluded.bits,
+        "repeated": sequence_seen.c.repeated + statement.excluded.repeated,
+        "at": statement.excluded.at,
+    }
+    await db.write_many(connection, statement.on_conflict_do_update(index_elements=list(_SEEN_KEY), set_=adding), rows)
+
+
+async def _lock(connection: AsyncConnection, keys: Sequence[tuple[str, str, int]]) -> dict[tuple[str, str, int], bytes]:
+    """Their bits, held for us until the commit, in the order of their keys."""
+    columns = [sequence_seen.c[name] for name in _SEEN_KEY]
+    among = [columns[place].in_(sorted({key[place] for key in keys})) for place in range(len(columns))]
+    query = select(*columns, sequence_seen.c.bits).where(*among).order_by(*columns).with_for_update()
+    return {(row[0], row[1], row[2]): row[3] for row in await connection.execute(query)}
+
+
+async def seen(
+    connection: AsyncConnection, box: Box, epoch: str, asked: Sequence[tuple[int, int]]
+) -> tuple[tuple[int, int], ...]:
+    """Of the sequences asked for, those that have come; of very many only the newest are looked up."""
+    numbers = rules.chunks_of(asked)
+    rows = await connection.execute(
+        select(sequence_seen.c.chunk, sequence_seen.c.bits).where(
+            sequence_seen.c.box == f"{box.site}/{box.edge}",
+            sequence_seen.c.epoch == epoch,
+            sequence_seen.c.chunk.in_(numbers),
         )
     )
+    return rules.came_of(asked, {row.chunk: row.bits for row in rows})
+
+
+def _outbox(row: RowMapping) -> tuple[str, str]:
+    return row["box"], row["epoch"]
+
+
+async def gaps(connection: AsyncConnection) -> list[rules.Gap]:
+    """Of every outbox, what has not come; the most missing first."""
+    rows = await connection.execute(select(sequence_seen).order_by(*(sequence_seen.c[name] for name in _SEEN_KEY)))
+    found = [
+        rules.gap(box, epoch, [(row["chunk"], row["bits"], row["repeated"]) for row in group])
+        for (box, epoch), group in groupby(rows.mappings(), key=_outbox)
+    ]
+    return sorted(found, key=lambda gap: (-gap.missing, gap.box, gap.epoch))
 
 
 async def edges(connection: AsyncConnection, places: Sequence[str] = ()) -> list[EdgeRow]:

@@ -1,4 +1,4 @@
-from sqlalchemy import BigInteger, Column, Float, Index, Integer, Table, Text
+from sqlalchemy import BigInteger, Column, Float, Index, Integer, LargeBinary, Table, Text
 
 from central.db import Moment, metadata
 
@@ -43,4 +43,16 @@ camera_status = Table(
     Column("reason", Text, nullable=False),
     Column("at", Moment, nullable=False),
     Index(None, "site", "edge"),
+)
+
+# Which sequences of an outbox have come, a bit for each, 4096 to a row: what has not come can be named.
+sequence_seen = Table(
+    "sequence_seen",
+    metadata,
+    Column("box", Text, primary_key=True),  # site/edge
+    Column("epoch", Text, primary_key=True),
+    Column("chunk", BigInteger, primary_key=True),
+    Column("bits", LargeBinary, nullable=False),
+    Column("repeated", BigInteger, nullable=False),  # events that came although they were there
+    Column("at", Moment, nullable=False),
 )

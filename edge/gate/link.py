@@ -4,6 +4,7 @@ Every connection is a fresh client with a clean session: what was on its way is 
 """
 
 import logging
+import math
 import random
 import socket
 import threading
@@ -29,12 +30,17 @@ log = logging.getLogger(__name__)
 
 _KEEPALIVE_S = 10
 _CONNECT_S = 5.0
-_BATCH = 100
-_WINDOWS: Mapping[Urgency, int] = MappingProxyType({"now": 6, "history": 2})
+_BATCH = 200
+_WINDOWS: Mapping[Urgency, int] = MappingProxyType({"now": 4, "history": 4})
 """Batches on their way, eight in all; a window for each class, so that a fresh pass never waits behind a backlog."""
 _HISTORY_LINGER_S = 0.25
 _PATIENCE_S = 3.0
-"""How long a batch waits for its receipt; doubled while none comes, so that a slow central is not buried."""
+"""How long a batch waits for its receipt before central is asked; doubled while none comes."""
+_ANSWER_S = 3.0
+"""After a connection or a replica of central ended: how long the others have to say what has come of what was on its
+way. Then the rest is sent again; what is new does not wait for that."""
+_SLOW_S = 10.0
+"""The same while nothing has ended: then nothing is lost, only slow, and sending it again would make it slower."""
 _PATIENCE_MOST_S = 30.0
 _STATE_EVERY_S = 5.0
 _BACK_OFF_FIRST_S = 0.5
@@ -46,6 +52,10 @@ class _Batch:
     urgency: Urgency
     sequences: set[int]
     until: float
+    doubted: bool = False
+    """Perhaps it has come and its receipt has not: central is asked before it is sent again."""
+    astray: bool = False
+    """A connection or a replica has ended with it: it takes no room in the window any more."""
 
 
 @dataclass(slots=True)
@@ -131,6 +141,7 @@ class Link:
         self._told_to: Client | None = None
         self._next_state = 0.0
         self._next_history = 0.0
+        self._held_until = 0.0
         self._wake = threading.Event()
         self._closing = threading.Event()
         self._threads = [
@@ -234,7 +245,6 @@ class Link:
         client.subscribe([(self._box.receipt, 1), (self._box.verdict, 1), (topics.CENTRAL_STATE, 1)])
         with self._lock:
             self.counters.connects += 1
-            self._start_over()
             self._connected = True
         self._tell_state(client)
         log.info("link: connected to broker %s:%d", self._port.host, self._port.number)
@@ -257,25 +267,35 @@ class Link:
             self._connected = False
             self._client = None
             self._central = _Central()
-            self._start_over()
+            self._doubt()
         if was_up:
             self._on_change(False)
 
-    def _start_over(self) -> None:
-        """Nothing is on its way any more."""
-        self.counters.resent += sum(len(batch.sequences) for batch in self._batches)
-        self._batches.clear()
-        self._outbox.resend()
+    def _doubt(self) -> None:
+        for batch in self._batches:
+            batch.doubted, batch.astray, batch.until = True, True, math.inf
         self._patience_s = _PATIENCE_S
 
-    def _message(self, _client: Client, _userdata: Any, message: MQTTMessage) -> None:
+    def _ask(self, client: Client, now: float) -> None:
+        """Which of the doubted have come? An answer costs a message, sending them again a hundred."""
+        unsure = events.ranges(sequence for batch in self._batches if batch.doubted for sequence in batch.sequences)
+        unsure = self._outbox.unsure + unsure
+        if unsure:
+            state = msgspec.structs.replace(self._describe(), unsure=unsure)
+            client.publish(self._box.state, events.to_json(state), qos=1)
+        for batch in self._batches:
+            if batch.astray:
+                batch.until = min(batch.until, now + _ANSWER_S)
+        self._held_until = now + _ANSWER_S
+
+    def _message(self, client: Client, _userdata: Any, message: MQTTMessage) -> None:
         try:
             if message.topic == self._box.receipt:
                 self._receipt(events.from_json(bytes(message.payload), events.Receipt))
             elif message.topic == self._box.verdict:
                 self._on_verdict(events.from_json(bytes(message.payload), events.Verdict))
             elif message.topic == topics.CENTRAL_STATE:
-                self._central_state(events.from_json(bytes(message.payload), events.CentralState))
+                self._central_state(client, events.from_json(bytes(message.payload), events.CentralState))
         except events.Unreadable:
             self.counters.wrong_payloads += 1
             leaf = message.topic.rsplit("/", 1)[-1]
@@ -300,12 +320,13 @@ class Link:
             self._batches = [batch for batch in self._batches if batch.sequences]
         self._wake.set()
 
-    def _central_state(self, state: events.CentralState) -> None:
+    def _central_state(self, client: Client, state: events.CentralState) -> None:
         with self._lock:
             was_up, was_boot = self.is_up, self._central.boot
             self._central = _Central(state.state, state.boot)
             if state.state == "online" and state.boot != was_boot:
-                self._start_over()  # the central that had them may have died with them
+                self._doubt()  # the central that had them may have died with them
+                self._ask(client, time.monotonic())
         if self.is_up != was_up:
             log.info("link: central is %s", state.state)
             self._on_change(self.is_up)
@@ -329,26 +350,36 @@ class Link:
         now = time.monotonic()
         with self._lock:
             moments = [batch.until for batch in self._batches]
+            if self._outbox.unsure and self.is_up:
+                moments.append(self._held_until)
         if self._connected:
             moments += [self._next_state, self._next_history if self._next_history > now else now + 1.0]
         return min(max(0.0, min(moments, default=now + 1.0) - now), 1.0)
 
     def _expire(self, now: float) -> None:
         with self._lock:
-            late = [batch for batch in self._batches if batch.until <= now]
-            if not late:
+            client = self._client
+            if client is None or not self.is_up:
                 return
-            self._batches = [batch for batch in self._batches if batch.until > now]
+            late = [batch for batch in self._batches if batch.until <= now]
             for batch in late:
-                self._outbox.resend(batch.sequences)
-                self.counters.resent += len(batch.sequences)
-            self._patience_s = min(self._patience_s * 2, _PATIENCE_MOST_S)
+                if batch.doubted:
+                    self._batches.remove(batch)
+                    self._outbox.resend(batch.sequences)
+                    self.counters.resent += len(batch.sequences)
+            if self._outbox.unsure and self._held_until <= now:
+                self._outbox.let_go()
+            if slow := [batch for batch in late if not batch.doubted]:
+                self._patience_s = min(self._patience_s * 2, _PATIENCE_MOST_S)
+                for batch in slow:
+                    batch.doubted, batch.until = True, now + _SLOW_S
+                self._ask(client, now)
 
     def _send(self, urgency: Urgency, now: float) -> bool:
         """One batch, if there is one and its window is open. True when another may follow."""
         with self._lock:
             client = self._client
-            busy = sum(batch.urgency == urgency for batch in self._batches)
+            busy = sum(batch.urgency == urgency and not batch.astray for batch in self._batches)
             if client is None or not self.is_up or busy >= _WINDOWS[urgency]:
                 return False
             if urgency == "history" and now < self._next_history:

@@ -160,6 +160,7 @@ class Outbox:
         ).fetchone()
         self._guard = threading.Lock()
         self._sent: set[int] = set()
+        self._held = self._last if self._waiting else 0  # what an earlier process has perhaps sent
         self._queue: queue.Queue[_Put | _Receipt | None] = queue.Queue(_QUEUE)
         self._closing = threading.Event()
         self.strange_receipts = 0
@@ -216,12 +217,12 @@ class Outbox:
         """What to send next: the newest first that is not on its way, at least one row if there is any. They count as
         on their way until a receipt comes or `resend` is called. Call it from one thread only."""
         with self._guard:
-            sent = set(self._sent)
+            sent, held = set(self._sent), self._held
         rows: list[Row] = []
         size = 0
         for sequence, body in self._reading.execute(
-            "SELECT sequence, body FROM event WHERE urgent = ? ORDER BY sequence DESC LIMIT ?",
-            (urgency == "now", limit + len(sent)),
+            "SELECT sequence, body FROM event WHERE urgent = ? AND sequence > ? ORDER BY sequence DESC LIMIT ?",
+            (urgency == "now", held, limit + len(sent)),
         ):
             if sequence in sent:
                 continue
@@ -235,13 +236,24 @@ class Outbox:
             self._sent.update(row.sequence for row in rows)
         return rows[::-1]
 
+    @property
+    def unsure(self) -> Ranges:
+        """What an earlier process has perhaps sent; `unsent` does not give it before `resend` is called."""
+        return ((1, self._held),) if self._held else ()
+
     def resend(self, sequences: Iterable[int] | None = None) -> None:
-        """These (or all) are no longer on their way; `unsent` gives them again unless they were receipted."""
+        """These (or all, an earlier process's too) are no longer on their way; `unsent` gives them again."""
         with self._guard:
             if sequences is None:
                 self._sent.clear()
+                self._held = 0
             else:
                 self._sent.difference_update(sequences)
+
+    def let_go(self) -> None:
+        """What an earlier process has perhaps sent may be sent."""
+        with self._guard:
+            self._held = 0
 
     def close(self) -> None:
         """Commit what is queued and end."""

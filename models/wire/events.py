@@ -4,7 +4,7 @@ Absent optional fields are absent on the wire, never null. Unknown fields are ig
 raises `Unreadable`, and the reader keeps the payload as a dead letter.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, TypeVar
@@ -261,6 +261,17 @@ class Receipt(Struct, frozen=True, kw_only=True):
     evidence: dict[str, str] | UnsetType = UNSET
 
 
+def ranges(sequences: Iterable[int]) -> tuple[tuple[int, int], ...]:
+    """Sequences as a receipt says them: ascending ranges, ends included."""
+    found: list[tuple[int, int]] = []
+    for number in sorted(set(sequences)):
+        if found and found[-1][1] == number - 1:
+            found[-1] = (found[-1][0], number)
+        else:
+            found.append((number, number))
+    return tuple(found)
+
+
 class Verdict(Struct, frozen=True, kw_only=True):
     """Central's answer to one scan. It names nobody."""
 
@@ -306,6 +317,8 @@ class EdgeState(Struct, frozen=True, kw_only=True):
     epoch: str | UnsetType = UNSET
     waiting: Count | UnsetType = UNSET
     detector: str | UnsetType = UNSET
+    unsure: tuple[tuple[int, int], ...] | UnsetType = UNSET
+    """Sequences that were sent and not receipted, before a connection or a process ended: which of them have come?"""
     counters: dict[str, int] | UnsetType = UNSET
     cameras: dict[str, CameraHealth] | UnsetType = UNSET
 

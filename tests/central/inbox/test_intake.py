@@ -8,16 +8,20 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy.ext.asyncio import AsyncEngine
 
-from central import keys
+from central import db, keys
 from central.alerts.tables import alert
 from central.crowd.tables import street_level
+from central.inbox.intake import Message, Taken, take_states
 from central.inbox.tables import dead_letter, event
 from central.quarantine.tables import incident
 from central.registry.rules import Row, Told
 from central.registry.service import take_rows
+from central.sites.rules import Gap
+from central.sites.service import gaps as find_gaps
 from models.passes.outcome import Outcome
-from models.wire.events import Counts, CrowdLevel, ZoneBreached, join
+from models.wire.events import Counts, CrowdLevel, CrowdMeasured, EdgeState, OutboxThinned, ZoneBreached, join, to_json
 from tests.central.city import NOW, City
 
 
@@ -44,6 +48,11 @@ def story(city: City) -> list[bytes]:
         city.event(CrowdLevel(zone="street", level="paused", since=2.0, counts=Counts())),
         city.event(breach("close"), time=NOW + timedelta(seconds=2)),
     ]
+
+
+async def gaps(engine: AsyncEngine) -> list[Gap]:
+    async with db.reading(engine) as connection:
+        return await find_gaps(connection)
 
 
 def state(city: City) -> list[Any]:
@@ -142,3 +151,38 @@ def test_what_is_wrong_with_the_code_itself_reaches_the_decision(city: City) -> 
 def test_an_old_scan_is_decided_but_gets_no_verdict(city: City) -> None:
     taken = city.take(join([city.scan("001080000001", "An")]), now=NOW + timedelta(seconds=3))
     assert (taken.new, taken.verdicts) == (1, ())
+
+
+def test_what_has_not_come_can_be_named(city: City) -> None:
+    told = story(city)
+    city.take(join([told[0], told[3]]))
+    city.take(join([told[4], told[0]]))
+    (found,) = city.run(gaps)
+    assert (found.missing, found.ranges, found.repeated) == (2, ((2, 3),), 1)
+
+
+def test_thinned_and_rejected_sequences_are_not_missing(city: City) -> None:
+    city.sequence = 6
+    thinned = city.event(OutboxThinned(type="crowd.measured.v1", ranges=((1, 5),), count=5))
+    city.take(join([thinned, b'{"epoch":"k3f9","sequence":"6"}']))
+    (found,) = city.run(gaps)
+    assert (found.last, found.missing) == (7, 0)
+
+
+def test_a_box_that_asks_hears_what_has_come(city: City) -> None:
+    told = story(city)
+    city.take(join([told[0], told[1], told[4]]))
+    state = EdgeState(state="online", boot="b", epoch="k3f9", unsure=((1, 2), (4, 9)))
+
+    async def ask(engine: AsyncEngine) -> Taken:
+        return await take_states(engine, [Message("v1/cp-014/edge-01/state", to_json(state))], NOW)
+
+    ((_, receipt),) = city.run(ask).receipts
+    assert receipt.ranges == ((1, 2), (5, 5))
+
+
+def test_an_event_that_the_database_refuses_is_buried_and_the_others_are_kept(city: City) -> None:
+    huge = CrowdMeasured(zone="z", counts=Counts(), low=2**40, high=2**40, basis="motion")
+    taken = city.take(join([*story(city), city.event(huge)]))
+    assert city.count(event) + taken.dead == 6
+    assert taken.new >= 5
