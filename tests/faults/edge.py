@@ -115,7 +115,7 @@ class PubackLink:
         self._client.loop_stop()
 
 
-def main() -> None:
+def _given() -> argparse.Namespace:
     parser = argparse.ArgumentParser()
     parser.add_argument("--name", required=True)
     parser.add_argument("--broker", required=True)
@@ -125,13 +125,44 @@ def main() -> None:
     parser.add_argument("--key", help="central's public key")
     parser.add_argument("--cap-bytes", type=int, default=512 << 20)
     parser.add_argument("--puback", action="store_true")
-    given = parser.parse_args()
+    parser.add_argument("--drain", action="store_true", help="make nothing, end when nothing waits")
+    return parser.parse_args()
+
+
+def generate(
+    outbox: Outbox, box: topics.Box, stop: threading.Event, *, rate: float, seed: int, key: bytes | None, log: int
+) -> None:
+    """Events at this rate until the stop; each one that is on the disk gets a line in the log."""
+    dice = random.Random(f"{seed} {box.edge} {time.time_ns() if seed < 0 else 0}")
+    began, made = time.monotonic(), 0
+    while not stop.is_set():
+        due = int((time.monotonic() - began) * rate)
+        while made < due:
+            made += 1
+            kind = dice.choices(list(MIX), list(MIX.values()))[0]
+            data = data_of(kind, made, dice, key)
+            name = uuid7()
+
+            def kept(done: Any, name: str = name, kind: str = kind) -> None:
+                if done.exception() is None:
+                    os.write(log, f"{name} {kind}\n".encode())
+                elif not isinstance(done.exception(), Thinned):
+                    raise done.exception()
+
+            make = maker(box, f"cam-{made % 8}", data, name, datetime.now(UTC))
+            outbox.put(make, urgency_of(data), thinnable=kind == "crowd.measured").add_done_callback(kept)
+        stop.wait(0.005)
+
+
+def main() -> None:
+    given = _given()
     stop = threading.Event()
+    if given.drain:
+        stop.set()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     box = topics.Box("faults", given.name)
     key = urlsafe_b64decode(given.key + "=") if given.key else None
-    dice = random.Random(f"{given.seed} {given.name} {time.time_ns()}" if given.seed < 0 else f"{given.seed}")
     log = os.open(given.folder / f"{given.name}.generated", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     woken: list[Callable[[], None]] = []
     outbox = Outbox(
@@ -156,24 +187,7 @@ def main() -> None:
         )
         woken.append(link.wake)
     link.start()
-    began, made = time.monotonic(), 0
-    while not stop.is_set():
-        due = int((time.monotonic() - began) * given.rate)
-        while made < due:
-            made += 1
-            kind = dice.choices(list(MIX), list(MIX.values()))[0]
-            data = data_of(kind, made, dice, key)
-            name = uuid7()
-
-            def kept(done: Any, name: str = name, kind: str = kind) -> None:
-                if done.exception() is None:
-                    os.write(log, f"{name} {kind}\n".encode())
-                elif not isinstance(done.exception(), Thinned):
-                    raise done.exception()
-
-            make = maker(box, f"cam-{made % 8}", data, name, datetime.now(UTC))
-            outbox.put(make, urgency_of(data), thinnable=kind == "crowd.measured").add_done_callback(kept)
-        stop.wait(0.005)
+    generate(outbox, box, stop, rate=given.rate, seed=given.seed, key=key, log=log)
     while outbox.waiting:  # until killed: an outbox that cannot be emptied is what the test looks for
         time.sleep(0.02)
     link.close()

@@ -17,7 +17,7 @@ from typing import Any
 import asyncpg
 
 ROOT = Path(__file__).resolve().parents[2]
-START_S = 30.0
+START_S = 120.0
 
 
 def free_port() -> int:

@@ -9,7 +9,7 @@ import pytest
 
 from tests.faults.kills import run
 
-pytestmark = [pytest.mark.service, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.service, pytest.mark.timeout(900)]
 
 
 @pytest.fixture
