@@ -30,6 +30,7 @@ from central.inbox.intake import Desk
 from central.inbox.link import Link
 from central.keys import Keys
 from central.live import ALERTS, HEALTH, STREETS
+from central.records import routes as records
 from central.settings import CentralSettings
 from central.sites import routes as sites
 from central.snapshot import routes as snapshot_routes
@@ -82,6 +83,7 @@ class Central:
         self.app.include_router(sites.routes(self._feed, pages))
         self.app.include_router(alerts.routes(self._engine, self._feed, pages))
         self.app.include_router(crowd.routes(self._feed, pages))
+        self.app.include_router(records.routes(self._engine, keys, pages))
         self.app.include_router(snapshot_routes.routes(self._order.folder, keys, settings.snapshot.carry))
         self.app.router.routes += [mount_static(), language_route()]
         self.app.mount("/desk", StaticFiles(directory=_PAGES / "static"), name="desk")

@@ -81,6 +81,13 @@ ACCESS: tuple[Rule, ...] = (
     *_rules("supervisor admin", "GET /evidence/{name}/snapshot", "GET /evidence/{name}/clip"),
     *_rules("supervisor", "POST /alerts/{alert_id}/acknowledge"),
     *_rules("traffic admin viewer", "GET /traffic", "LIVE streets"),
+    *_rules("tracer sampler admin", "GET /registry", "POST /registry/find"),
+    *_rules(
+        "tracer sampler admin",
+        "GET /residents/{person}", "POST /residents/{person}/{record}", "POST /facts/{line}/correct",
+        purpose=True,
+    ),
+    *_rules("admin", "POST /zones"),
     *_rules("edge", "HEAD /evidence/{name}", "PUT /evidence/{name}"),
     *_rules("edge", "GET /snapshot/{site}/{edge}", "GET /snapshot/{name}"),
     *_rules(

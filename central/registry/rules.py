@@ -51,6 +51,17 @@ class Told(NamedTuple):
     since: datetime | None = None
 
 
+class Line(NamedTuple):
+    """Something to be told of a resident."""
+
+    kind: str
+    value: Value | None
+    """None takes back what was said."""
+    from_: datetime | None = None
+    until: datetime | None = None
+    supersedes: int | None = None
+
+
 class Row(NamedTuple):
     """A line that can be taken."""
 

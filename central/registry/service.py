@@ -13,14 +13,17 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from central import db
 from central.keys import Keys, Namer
 from central.registry.bulk import Merge, Merged, spelt, stage
-from central.registry.rules import Row
-from central.registry.tables import change, fact, identity, resident
+from central.registry.rules import Line, Row
+from central.registry.tables import change, fact, identity, resident, zone
 from models.passes.facts import Fact, Written, parse, standing
 from models.passes.packing import Person
 
 _PAGE = 10_000
 ADVERSE = ("status_f0", "status_f1", "status_f2", "order_active", "order_broken", "flagged", "last_test_positive_at")
 """Facts for which a gate anywhere has to know a resident."""
+_CANDIDATES = 20
+_SHOWN = 100
+_DECREED = select(zone).order_by(zone.c.id)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,18 +32,6 @@ class Resident:
     name_key: str
     birth: str
     ward: str
-
-
-@dataclass(frozen=True)
-class Line:
-    """Something to be told of a resident."""
-
-    kind: str
-    value: Any
-    """A value of the vocabulary, or None to take back what was said."""
-    from_: datetime | None = None
-    until: datetime | None = None
-    supersedes: int | None = None
 
 
 async def resolve(connection: AsyncConnection, keys: Sequence[bytes]) -> Resident | None:
@@ -62,13 +53,21 @@ async def resolve_all(connection: AsyncConnection, asked: Sequence[Sequence[byte
     return [next((found[key] for key in keys if key in found), None) for keys in asked]
 
 
-def _history(person: Resident, lines: Sequence[RowMapping], now: datetime) -> list[Written]:
+def _history(
+    person: Resident, lines: Sequence[RowMapping], decreed: Sequence[RowMapping], now: datetime
+) -> list[Written]:
     """What the registry itself says, then the lines in the order in which they were written."""
     own: list[tuple[str, Any]] = [("known", True)]
     own += [("birth_year", int(person.birth[:4]))] if person.birth else []
     own += [("home_ward", person.ward)] if person.ward else []
     history = [
         Written(-number, kind, value, None, None, now, "registry") for number, (kind, value) in enumerate(own, 1)
+    ]
+    # negative, so that they are nobody else's; no line supersedes them
+    history += [
+        Written(-row["id"] - 10, "home_zone", row["level"], row["from"], row["until"], now, "decree")
+        for row in decreed
+        if row["ward"] == person.ward
     ]
     return history + [
         Written(
@@ -93,21 +92,27 @@ async def facts_of(connection: AsyncConnection, person: Resident, now: datetime)
 async def facts_of_all(
     connection: AsyncConnection, asked: Sequence[tuple[Resident, datetime]]
 ) -> list[dict[str, Fact]]:
-    """What is known of each at their moment, in one query."""
+    """What is known of each at their moment, in two queries."""
     lines: dict[bytes, list[RowMapping]] = defaultdict(list)
     query = select(fact).order_by(fact.c.id)
     for row in await db.rows_with(connection, query, fact.c.resident, list({person.id for person, _ in asked})):
         line = row._mapping  # noqa: SLF001  (its public name, in spite of the underscore)
         lines[line["resident"]].append(line)
-    return [standing(_history(person, lines[person.id], at), at) for person, at in asked]
+    decreed = (await connection.execute(_DECREED)).mappings().all() if asked else []
+    return [standing(_history(person, lines[person.id], decreed, at), at) for person, at in asked]
 
 
 async def write(
     connection: AsyncConnection, person: bytes, lines: Sequence[Line], *, source: str, now: datetime
 ) -> list[int]:
-    """Append to a resident's history; the new lines' ids. Raises BadFact for what is outside the vocabulary."""
-    rows = [
-        {
+    """Append to a resident's history; the new lines' ids. A line that names none supersedes the newest of its kind.
+
+    Raises BadFact for what is outside the vocabulary.
+    """
+    written = []
+    for line in lines:
+        newest = select(func.max(fact.c.id)).where(fact.c.resident == person, fact.c.kind == line.kind)
+        values = {
             "resident": person,
             "kind": line.kind,
             "value": spelt(None if line.value is None else parse(line.kind, line.value)),
@@ -115,13 +120,54 @@ async def write(
             "until": line.until and line.until.replace(microsecond=0),
             "source": source,
             "recorded_at": now,
-            "supersedes": line.supersedes,
+            "supersedes": line.supersedes or (await connection.execute(newest)).scalar_one(),
         }
-        for line in lines
-    ]
-    written = [(await connection.execute(fact.insert().values(row).returning(fact.c.id))).scalar_one() for row in rows]
+        written.append((await connection.execute(fact.insert().values(values).returning(fact.c.id))).scalar_one())
     await connection.execute(change.insert().values(resident=person, at=now))
     return written
+
+
+async def correct(
+    connection: AsyncConnection, line: int, value: Any, *, until: datetime | None, source: str, now: datetime
+) -> int | None:
+    """A new line in the place of another, from its beginning on; the old one stays to be read. None: no such line."""
+    row = (await connection.execute(select(fact).where(fact.c.id == line))).mappings().first()
+    if row is None:
+        return None
+    corrected = Line(row["kind"], value, row["from"], until, line)
+    return (await write(connection, row["resident"], [corrected], source=source, now=now))[0]
+
+
+async def set_zone(
+    connection: AsyncConnection, ward: str, level: str, *, from_: datetime, until: datetime | None, now: datetime
+) -> None:
+    """A decree: the level of a ward, from an hour. Raises BadFact for a level that is none."""
+    level = str(parse("home_zone", level))
+    await connection.execute(zone.insert().values({"ward": ward, "level": level, "from": from_, "until": until}))
+    await connection.execute(change.insert().values(resident=None, at=now))
+
+
+async def zones(connection: AsyncConnection) -> list[RowMapping]:
+    return list((await connection.execute(select(zone).order_by(zone.c.id.desc()).limit(_SHOWN))).mappings())
+
+
+async def read(
+    connection: AsyncConnection, person: bytes
+) -> tuple[RowMapping, list[RowMapping], list[RowMapping]] | None:
+    """A resident, the tails of the numbers, the history newest first. Whoever calls notes who reads, and why."""
+    found = (await connection.execute(select(resident).where(resident.c.id == person))).mappings().first()
+    if found is None:
+        return None
+    numbers = await connection.execute(select(identity.c.kind, identity.c.tail).where(identity.c.resident == person))
+    lines = await connection.execute(select(fact).where(fact.c.resident == person).order_by(fact.c.id.desc()))
+    return found, list(numbers.mappings()), list(lines.mappings())
+
+
+async def candidates(connection: AsyncConnection, name_key: str, birth: str) -> list[RowMapping]:
+    """Who may be meant by a name and a birth date or its year: proposals only, never more than a page."""
+    query = select(resident).where(resident.c.name_key == name_key)
+    query = query.where(resident.c.birth.like(f"{birth[:4]}%") if len(birth) == 4 else resident.c.birth == birth)
+    return list((await connection.execute(query.order_by(resident.c.id).limit(_CANDIDATES))).mappings())
 
 
 async def carried(
@@ -155,12 +201,15 @@ async def these(connection: AsyncConnection, ids: Sequence[bytes], now: datetime
     lines: dict[bytes, list[RowMapping]] = defaultdict(list)
     for row in await db.rows_with(connection, select(fact).order_by(fact.c.id), fact.c.resident, ids):
         lines[row.resident].append(row._mapping)  # noqa: SLF001  (SQLAlchemy's public name for it)
+    decreed = (await connection.execute(_DECREED)).mappings().all()
     return [
         Person(
             keys[row.id],
             row.name_key,
             row.birth,
-            _history(Resident(id=row.id, name_key=row.name_key, birth=row.birth, ward=row.ward), lines[row.id], now),
+            _history(
+                Resident(id=row.id, name_key=row.name_key, birth=row.birth, ward=row.ward), lines[row.id], decreed, now
+            ),
         )
         for row in people
     ]

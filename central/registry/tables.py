@@ -49,3 +49,15 @@ change = Table(
     Column("resident", LargeBinary(16)),
     Column("at", Moment, nullable=False),
 )
+
+# The level of a ward by decree; the newest that is in its time counts.
+zone = Table(
+    "zone",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("ward", Text, nullable=False),
+    Column("level", Text, nullable=False),
+    Column("from", Moment, nullable=False),
+    Column("until", Moment),
+    Index(None, "ward"),
+)

@@ -162,7 +162,8 @@ def test_only_what_changed_is_built_and_fetched_again(town: Town) -> None:
 
 async def _flag(engine: AsyncEngine, city: City) -> None:
     from central import db
-    from central.registry.service import Line, write
+    from central.registry.rules import Line
+    from central.registry.service import write
 
     async with db.writing(engine) as connection:
         await write(
@@ -201,7 +202,9 @@ def test_what_is_forged_or_damaged_is_refused_and_the_last_good_one_stays(town: 
     town.build()
     built = present(town.order.folder)
     assert built
-    damaged = town.order.folder / built.scopes["all"].base.part.sha256
+    delta = built.scopes["all"].delta
+    assert delta
+    damaged = town.order.folder / delta.part.sha256
     damaged.write_bytes(damaged.read_bytes()[:-1] + b"!")
     with pytest.raises(Untrusted, match="not what the document says"):
         gate.renew()
