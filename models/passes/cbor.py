@@ -28,14 +28,19 @@ def decode(raw: bytes) -> Any:
     """The one item that `raw` is."""
     try:
         value, end = _item(raw, 0, _MOST_DEPTH)
-    except IndexError as error:
+    except (IndexError, struct.error) as error:
         raise BadCbor("cut off") from error
+    except UnicodeDecodeError as error:
+        raise BadCbor("text that is not UTF-8") from error
+    if end > len(raw):
+        raise BadCbor("cut off")
     if value is _BREAK or end != len(raw):
         raise BadCbor("more than one item")
     return value
 
 
 def _item(raw: bytes, at: int, depth: int) -> tuple[Any, int]:  # noqa: C901, PLR0911, PLR0912  (the table of RFC 8949)
+    """The item at `at`, and where it ends: behind the end of `raw` when it is cut off, which `decode` sees."""
     first = raw[at]
     at += 1
     major, short = first >> 5, first & 31
@@ -43,8 +48,6 @@ def _item(raw: bytes, at: int, depth: int) -> tuple[Any, int]:  # noqa: C901, PL
         count: int | None = short
     elif short < 28:
         width = 1 << (short - 24)
-        if at + width > len(raw):
-            raise BadCbor("cut off")
         count = int.from_bytes(raw[at : at + width], "big")
         at += width
     elif short == 31:
@@ -55,14 +58,14 @@ def _item(raw: bytes, at: int, depth: int) -> tuple[Any, int]:  # noqa: C901, PL
         if count is None:
             return _chunks(raw, at, major)
         end = at + count
-        if end > len(raw):
-            raise BadCbor("cut off")
-        return (_text(raw[at:end]) if major == 3 else raw[at:end]), end
+        return (raw[at:end].decode() if major == 3 else raw[at:end]), end
     if major == 7:
         return _simple(raw, at, short, count)
     if major < 2:
         if count is None:
             raise BadCbor("a number without end")
+        if major and count >= 1 << 63:
+            raise BadCbor("a number that is too small")
         return (-1 - count if major else count), at
     if depth == 0:
         raise BadCbor("nested too deep")
@@ -76,13 +79,6 @@ def _item(raw: bytes, at: int, depth: int) -> tuple[Any, int]:  # noqa: C901, PL
     if value is _BREAK:
         raise BadCbor("a break that ends nothing")
     return Tag(count, value), at
-
-
-def _text(raw: bytes) -> str:
-    try:
-        return raw.decode()
-    except UnicodeDecodeError as error:
-        raise BadCbor("text that is not UTF-8") from error
 
 
 def _chunks(raw: bytes, at: int, major: int) -> tuple[bytes | str, int]:
@@ -110,18 +106,29 @@ def _array(raw: bytes, at: int, count: int | None, depth: int) -> tuple[list[Any
 def _map(raw: bytes, at: int, count: int | None, depth: int) -> tuple[dict[Any, Any], int]:
     values: dict[Any, Any] = {}
     while count is None or len(values) < count:
-        key, at = _item(raw, at, depth)
-        if key is _BREAK and count is None:
-            break
-        # 1, 1.0 and True would be one key
-        if type(key) is not str and type(key) is not int and type(key) is not bytes:
-            raise BadCbor("a key that is no text, number or bytes")
+        first = raw[at]
+        if 0x60 <= first < 0x78:  # a short text, as nearly all keys are and most values
+            end = at + first - 0x5F
+            key: Any = raw[at + 1 : end].decode()
+            at = end
+        else:
+            key, at = _item(raw, at, depth)
+            if key is _BREAK and count is None:
+                break
+            # 1, 1.0 and True would be one key
+            if type(key) is not str and type(key) is not int and type(key) is not bytes:
+                raise BadCbor("a key that is no text, number or bytes")
         if key in values:
             raise BadCbor("a key twice")
-        value, at = _item(raw, at, depth)
-        if value is _BREAK:
-            raise BadCbor("a key without a value")
-        values[key] = value
+        first = raw[at]
+        if 0x60 <= first < 0x78:
+            end = at + first - 0x5F
+            values[key] = raw[at + 1 : end].decode()
+            at = end
+        else:
+            values[key], at = _item(raw, at, depth)
+            if values[key] is _BREAK:
+                raise BadCbor("a key without a value")
     return values, at
 
 

@@ -9,7 +9,7 @@ import sys
 from calendar import monthrange
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache, reduce
+from functools import reduce
 from itertools import pairwise
 from typing import Any
 
@@ -48,9 +48,18 @@ def truthy(value: Any) -> bool:
     raise Mismatch(f"{type(value).__name__} is neither true nor false")
 
 
-@lru_cache(maxsize=1024)
-def _instant(text: str) -> datetime:
-    """A date or date-time, UTC, whole milliseconds; of a partial date its last possible day."""
+def instant(text: Any) -> datetime:
+    """A date or date-time, UTC, whole milliseconds; of a partial date its last possible day. Raises Mismatch."""
+    if not isinstance(text, str):
+        raise Mismatch("not a date or date-time")
+    if text[4:5] == text[7:8] == "-" and (
+        len(text) == 10 or (len(text) == 24 and text[10] + text[19] + text[23] == "T.Z")
+    ):
+        try:  # as facts are spelt: ten times as fast as the rest
+            moment = datetime.fromisoformat(text)
+        except ValueError as error:
+            raise Mismatch("not a date or date-time") from error
+        return moment.replace(tzinfo=UTC)
     found = _TIME.fullmatch(text)
     if found is None:
         raise Mismatch("not a date or date-time")
@@ -73,23 +82,21 @@ def _instant(text: str) -> datetime:
         raise Mismatch("not a date or date-time") from error
 
 
-def instant(text: Any) -> datetime:
-    """Raises Mismatch."""
-    if not isinstance(text, str):
-        raise Mismatch("not a date or date-time")
-    return _instant(text)
-
-
 def plus(moment: datetime, amount: int, unit: str) -> datetime:
     """As JavaScript's setUTC…: a day too many runs over into the next month."""
-    if unit in {"hour", "day"}:
-        return moment + timedelta(**{f"{unit}s": amount})
+    if unit == "hour":
+        return moment + timedelta(hours=amount)
+    if unit == "day":
+        return moment + timedelta(amount)
     months = moment.year * 12 + moment.month - 1 + (amount * 12 if unit == "year" else amount)
     return moment.replace(year=months // 12, month=months % 12 + 1, day=1) + timedelta(days=moment.day - 1)
 
 
 def _lookup(path: str) -> Run:
     parts = path.split(".") if path else []
+
+    def only(data: Any) -> Any:
+        return data.get(path) if type(data) is dict else run(data)
 
     def run(data: Any) -> Any:
         for part in parts:
@@ -101,11 +108,15 @@ def _lookup(path: str) -> Run:
                 return None
         return data
 
-    return run
+    return only if len(parts) == 1 else run
 
 
 def _if(guard: Run, then: Run, otherwise: Run) -> Run:
-    return lambda data: then(data) if truthy(guard(data)) else otherwise(data)
+    def run(data: Any) -> Any:
+        value = guard(data)
+        return then(data) if value is True or (value is not False and truthy(value)) else otherwise(data)
+
+    return run
 
 
 def _and(*operands: Run) -> Run:
@@ -113,7 +124,7 @@ def _and(*operands: Run) -> Run:
         value: Any = True
         for operand in operands:
             value = operand(data)
-            if not truthy(value):
+            if value is not True and (value is False or not truthy(value)):
                 break
         return value
 
@@ -137,7 +148,8 @@ def _in(member: Run, group: Run) -> Run:
         sought, members = member(data), group(data)
         if not isinstance(members, list):
             raise Mismatch("the second operand of in is not an array")
-        return any(_same(sought, one) for one in members)
+        kind = type(sought)
+        return any(type(one) is kind and one == sought for one in members)
 
     return run
 
@@ -154,23 +166,37 @@ def _sum(left: Run, right: Run) -> Run:
 
 def _compare(name: str) -> Callable[..., Run]:
     wanted = datetime if name.isalpha() or name.startswith("not") else int
+    compare = _COMPARE[name]
 
     def build(*operands: Run) -> Run:
+        left, right = operands[:2]
+
+        def two(data: Any) -> bool:
+            a, b = left(data), right(data)
+            if type(a) is not wanted or type(b) is not wanted:
+                raise Mismatch(f"{name} compares {'date-times' if wanted is datetime else 'integers'}")
+            return compare(a, b)
+
         def run(data: Any) -> bool:
             values = [operand(data) for operand in operands]
             if any(type(value) is not wanted for value in values):
                 raise Mismatch(f"{name} compares {'date-times' if wanted is datetime else 'integers'}")
-            return all(_COMPARE[name](a, b) for a, b in pairwise(values))
+            return all(compare(a, b) for a, b in pairwise(values))
 
-        return run
+        return two if len(operands) == 2 else run
 
     return build
 
 
 def _plus_time(text: Run, amount: Run, unit: Run) -> Run:
+    steps, step = amount(None), unit(None)  # literals, as _operands has made sure
+
     def run(data: Any) -> datetime:
+        moment = instant(text(data))
+        if steps == 0:
+            return moment
         try:
-            return plus(instant(text(data)), amount(data), unit(data))
+            return plus(moment, steps, step)
         except (ValueError, OverflowError) as error:  # beyond the calendar
             raise Mismatch(f"plusTime: {error}") from error
 

@@ -154,7 +154,8 @@ def _about_row(
         if lacking:
             return [(Outcome.CHECK, reason) for reason in lacking]
     try:
-        struck = certlogic.truthy(row.when(data))
+        value = row.when(data)
+        struck = value is not None and value is not False and certlogic.truthy(value)
     except certlogic.Mismatch:
         return ((Outcome.CHECK, "rule_error"),)
     return ((row.outcome, row.reason),) if struck else ()

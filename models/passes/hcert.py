@@ -1,6 +1,6 @@
 """The EU digital COVID certificate and Viet Nam's vaccine passport: `HC1:` base45(zlib(COSE_Sign1(CWT))).
 
-A reason says at which of these layers it stopped. What it read is a claim until `trust.confirm` has found its key.
+A reason says at which of these layers it stopped. The innermost is read by `trust.confirm`, which looks for its key.
 """
 
 import re
@@ -9,10 +9,7 @@ from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from typing import Any
 
-from msgspec.structs import replace
-
 from models.passes import base45, cbor, cose
-from models.passes.names import name_key
 from models.passes.scan import Pass, Scalar
 
 _PREFIX = "HC1:"
@@ -52,7 +49,7 @@ def _lacks_prefix(text: str) -> bool:
 
 
 def read(text: str) -> Pass:
-    """Of a text that `matches`."""
+    """Of a text that `matches`: down to what is signed. `trust.confirm` reads that."""
     if not text.startswith(_PREFIX):
         return Pass(kind="hcert", reasons=("prefix",))
     try:
@@ -68,7 +65,7 @@ def read(text: str) -> Pass:
         return Pass(kind="hcert", reasons=("cbor",))
     except cose.BadCose:
         return Pass(kind="hcert", reasons=("cose",))
-    return replace(of_payload(signed.payload), signed=signed)
+    return Pass(kind="hcert", signed=signed, signature="unknown_key")
 
 
 def _inflated(packed: bytes) -> bytes | None:
@@ -88,37 +85,46 @@ def of_payload(payload: bytes) -> Pass:
         return Pass(kind="hcert", signature="unknown_key", reasons=("cbor",))
     wrapped = claims.get(_HCERT)
     certificate = wrapped.get(1) if isinstance(wrapped, dict) else None
-    code = Pass(
+    issuer, issued, expires = claims.get(cose.ISSUER), claims.get(cose.ISSUED), cose.moment(claims.get(cose.EXPIRES))
+    reason = _fault(certificate, expires)
+    told = _told(certificate) if isinstance(certificate, dict) and not reason else {}
+    return Pass(
         kind="hcert",
-        fields={"issuer": claims.get(cose.ISSUER), "certificate": certificate},
-        valid_from=cose.moment(claims.get(cose.ISSUED)),
-        valid_until=cose.moment(claims.get(cose.EXPIRES)),
+        **told | {"fields": {"issuer": issuer, "certificate": certificate, **told.get("fields", {})}},
+        valid_from=cose.moment(issued),
+        valid_until=expires,
         signature="unknown_key",
+        reasons=(reason,) if reason else (),
     )
+
+
+def _fault(certificate: Any, expires: datetime | None) -> str | None:
     if not isinstance(certificate, dict):
-        return replace(code, reasons=("cbor",))
-    if code.valid_until is None:  # a code that never ends is not one of these
-        return replace(code, reasons=("cose",))
-    return _told(code, certificate) if _is_certificate(certificate) else replace(code, reasons=("schema",))
+        return "cbor"
+    if expires is None:  # a code that never ends is not one of these
+        return "cose"
+    return None if _is_certificate(certificate) else "schema"
 
 
-def _told(code: Pass, certificate: dict[str, Any]) -> Pass:
+def _told(certificate: dict[str, Any]) -> dict[str, Any]:
+    """What a sound certificate says, in the words of Pass."""
     name = certificate["nam"]
     letter = next(letter for letter in KINDS if certificate.get(letter))
     entry = certificate[letter][0]
-    shown = [str(name.get(part) or "") for part in ("fn", "gn")]
-    latin = [str(name.get(part) or "").replace("<", " ") for part in ("fnt", "gnt")]
+    shown, latin = _joined(name, "fn", "gn"), _joined(name, "fnt", "gnt").replace("<", " ")
     born = certificate["dob"]
     birth = _day(born)
-    return replace(
-        code,
-        name=" ".join(" ".join(shown if any(shown) else latin).split()),
-        birth=birth,
-        birth_year=birth.year if birth else int(born[:4]) if re.match(r"[0-9]{4}(-|$)", born) else None,
-        facts=_facts(letter, entry),
-        fields=code.fields
-        | {"contains": KINDS[letter], "uci": entry["ci"], "name_latin": name_key(" ".join(latin)), "born": born},
-    )
+    return {
+        "name": shown or latin,
+        "birth": birth,
+        "birth_year": birth.year if birth else int(born[:4]) if re.match(r"[0-9]{4}(-|$)", born) else None,
+        "facts": _facts(letter, entry),
+        "fields": {"contains": KINDS[letter], "uci": entry["ci"], "name_latin": latin, "born": born},
+    }
+
+
+def _joined(name: Mapping[str, Any], *parts: str) -> str:
+    return " ".join(" ".join(str(name.get(part) or "") for part in parts).split())
 
 
 def _facts(letter: str, entry: Mapping[str, Any]) -> dict[str, Scalar]:

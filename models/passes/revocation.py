@@ -53,6 +53,9 @@ class Revocations:
         return Revocations(version, array("Q", merged))
 
 
+NONE_REVOKED = Revocations()
+
+
 def whole(version: int, code_ids: Iterable[str]) -> bytes:
     """The document of a whole list, to be signed."""
     return _write(0, version, code_ids, ())

@@ -46,7 +46,7 @@ class Pass(Struct, frozen=True, kw_only=True):
     valid_until: datetime | None = None
     signed: Signed | None = None
     signature: Signature = "none"
-    """Until `trust.confirm` has looked for its key, a signed code is signed by somebody unknown."""
+    """Until `trust.confirm` has looked for its key, a signed code is signed by somebody unknown, and says nothing."""
     usage: Usage = "unstated"
     """Whether its key may sign what it signs."""
     reasons: tuple[str, ...] = ()

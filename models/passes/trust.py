@@ -1,16 +1,13 @@
-"""Whose signatures count: keys, the signed list of them, and the answer that they give about a code.
+"""Whose signatures count: keys, the list of them, and the answer that they give about a code.
 
-The box's eye reads a code without any key; here its signature is looked for, and only then its words are believed. All
-documents of ours that travel (trust list, policy, revocations) are COSE_Sign1 under a key that the box was given.
+The box's eye opens a code without any key; here its signature is looked for, and what is signed is read.
 """
 
 import hashlib
-import os
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Literal
 
@@ -23,12 +20,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from msgspec import Meta, Struct
 from msgspec.structs import replace
 
-from models.passes import cbor, city_pass, cose, hcert
-from models.passes.revocation import Revocations
+from models.passes import city_pass, cose, hcert
+from models.passes.revocation import NONE_REVOKED, Revocations
 from models.passes.scan import Pass, Scalar, Signature, Signed, Usage
 
-Purpose = Literal["test", "vaccination", "recovery", "city", "document"]
+Purpose = Literal["test", "vaccination", "recovery", "city"]
 _Public = ec.EllipticCurvePublicKey | rsa.RSAPublicKey | Ed25519PublicKey
+_ECDSA = ec.ECDSA(hashes.SHA256())
+_PSS = padding.PSS(padding.MGF1(hashes.SHA256()), padding.PSS.DIGEST_LENGTH)
 _MOST_TRIED = 32
 """A list may hold thousands of keys; a code that names none of them is not tried on all."""
 # 1.3.6.1.4.1.1847.2021.1.{1,2,3}, also with the extra 0 that some states write, as DER spells them
@@ -37,7 +36,7 @@ _PURPOSES: Mapping[int, Purpose] = MappingProxyType({1: "test", 2: "vaccination"
 
 
 class Untrusted(ValueError):
-    """A document or a key that must not be used; the message says why."""
+    """A key or a list of keys that cannot be used; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +60,9 @@ class Key:
                     if len(signature) != 2 * half:
                         return False
                     r, s = int.from_bytes(signature[:half], "big"), int.from_bytes(signature[half:], "big")
-                    public.verify(utils.encode_dss_signature(r, s), data, ec.ECDSA(hashes.SHA256()))
+                    public.verify(utils.encode_dss_signature(r, s), data, _ECDSA)
                 case cose.PS256 if isinstance(public, rsa.RSAPublicKey):
-                    scheme = padding.PSS(padding.MGF1(hashes.SHA256()), padding.PSS.DIGEST_LENGTH)
-                    public.verify(signature, data, scheme, hashes.SHA256())
+                    public.verify(signature, data, _PSS, hashes.SHA256())
                 case cose.EDDSA if isinstance(public, Ed25519PublicKey):
                     public.verify(signature, data)
                 case _:
@@ -102,11 +100,16 @@ def from_certificate(der: bytes) -> Key:
 class Keys:
     """What a code's signature is looked for in."""
 
-    def __init__(self, keys: Iterable[Key] = ()) -> None:
+    def __init__(self, keys: Iterable[Key] = (), *, skipped: int = 0) -> None:
+        self.skipped = skipped
+        """Keys of the list that cannot be used here."""
         self._all = tuple(keys)
         self._by_kid: dict[bytes, list[Key]] = defaultdict(list)
         for key in self._all:
             self._by_kid[key.kid].append(key)
+
+    def __iter__(self) -> Iterator[Key]:
+        return iter(self._all)
 
     def find(self, signed: Signed) -> tuple[Signature, Key | None]:
         """Every key of that name is tried: names are short and not unique. A code without a name is tried on all."""
@@ -120,19 +123,17 @@ class Keys:
 _READERS: Mapping[str, Callable[[bytes], Pass]] = MappingProxyType(
     {"hcert": hcert.of_payload, "city": city_pass.of_payload}
 )
-_NO_KEYS = Keys()
-_NONE_REVOKED = Revocations()
+NO_KEYS = Keys()
 
 
-def confirm(code: Pass, keys: Keys = _NO_KEYS, *, now: datetime | None, revoked: Revocations = _NONE_REVOKED) -> Pass:
-    """The same code with its signature looked for. Of a signed code only what the signature covers is kept.
+def confirm(code: Pass, keys: Keys = NO_KEYS, *, now: datetime | None, revoked: Revocations = NONE_REVOKED) -> Pass:
+    """The same code with its signature looked for. Of a signed code only what the signature covers is read.
 
     `now` is None while the clock is not set: then nothing can be said of its time, and that is a reason.
     """
     if code.signed is None or code.kind not in _READERS:
         return replace(code, signature="none", signed=None)
     signature, key = keys.find(code.signed)
-    # read again: the eye that read it first may have been lied to, or lie
     read = _READERS[code.kind](code.signed.payload)
     contains = read.fields.get("contains")
     usage: Usage = key.usage(contains) if key and contains else "unstated"
@@ -176,7 +177,7 @@ def expired(code: Pass, now: datetime) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Signer:
-    """A private key of ours."""
+    """A private key of the city's passes."""
 
     private: Ed25519PrivateKey = field(repr=False)
 
@@ -194,126 +195,49 @@ class Signer:
         return cose.write(protected, payload, self.private.sign(cose.to_sign(protected, payload)))
 
 
-def own_key(
-    public: bytes,
-    purposes: Iterable[Purpose] = ("city",),
-    *,
-    not_before: datetime | None = None,
-    not_after: datetime | None = None,
-) -> Key:
-    """A key of ours, from its 32 raw bytes. Raises Untrusted."""
+def own_key(public: bytes, *, not_before: datetime | None = None, not_after: datetime | None = None) -> Key:
+    """The key of the city's passes, from its 32 raw bytes. Raises Untrusted."""
     try:
         loaded = Ed25519PublicKey.from_public_bytes(public)
     except ValueError as error:
         raise Untrusted(f"no Ed25519 key: {error}") from error
-    return Key(hashlib.sha256(public).digest()[:8], loaded, not_before, not_after, frozenset(purposes))
+    return Key(hashlib.sha256(public).digest()[:8], loaded, not_before, not_after, frozenset(("city",)))
 
 
-def opened(message: bytes, root: Keys) -> bytes:
-    """The document in a COSE_Sign1 that a key for documents has signed. Raises Untrusted."""
-    try:
-        signed = cose.read(message)
-    except (cbor.BadCbor, cose.BadCose) as error:
-        raise Untrusted(f"not a signed document: {error}") from error
-    signature, key = root.find(signed)
-    if signature != "valid" or key is None:
-        raise Untrusted(f"signature: {signature}; it has to be central's, whose key this box was given")
-    if key.usage("document") != "ok":
-        raise Untrusted("signed by a key that is not for documents")
-    return signed.payload
-
-
-class ListedKey(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+class Listed(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A key as the trust list has it: a state's certificate, or 32 raw bytes of our own."""
 
     certificate: bytes | None = None
     own: bytes | None = None
-    purposes: tuple[Purpose, ...] = ()
     not_before: Annotated[datetime, Meta(tz=True)] | None = None
     not_after: Annotated[datetime, Meta(tz=True)] | None = None
 
     def loaded(self) -> Key:
         """Raises Untrusted."""
         if self.own is not None:
-            return own_key(self.own, self.purposes, not_before=self.not_before, not_after=self.not_after)
+            return own_key(self.own, not_before=self.not_before, not_after=self.not_after)
         return from_certificate(self.certificate or b"")
 
 
-class TrustList(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which keys count, as a document. A later version takes the place of an earlier one as a whole."""
+class TrustList(Struct, frozen=True, kw_only=True):
+    """Whose signatures count. It travels in the snapshot that central signs, and is swapped with it in one step."""
 
-    version: Annotated[int, Meta(ge=1)]
-    issued_at: Annotated[datetime, Meta(tz=True)]
-    keys: tuple[ListedKey, ...]
+    keys: tuple[Listed, ...]
 
     def encoded(self) -> bytes:
-        """What is to be signed."""
         return msgspec.json.encode(self)
 
 
-def read_list(document: bytes) -> TrustList:
-    """Raises Untrusted."""
+def read_list(document: bytes) -> Keys:
+    """The keys of a trust list; one state's odd key does not lose the others. Raises Untrusted."""
     try:
-        return msgspec.json.decode(document, type=TrustList)
+        listed = msgspec.json.decode(document, type=TrustList).keys
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise Untrusted(f"trust list: {error}") from error
-
-
-class Trust:
-    """The trust list of a box, and the keys in it. A worse or an older one never takes its place, on disk or in use."""
-
-    def __init__(self, path: Path, root: Keys) -> None:
-        self._path = path
-        self._root = root
-        self.version = 0
-        self.issued_at: datetime | None = None
-        """Its age is on the officer's screen."""
-        self.keys = Keys()
-        self.skipped = 0
-        """Keys of the list that cannot be used here."""
-        self.fault: str | None = None
-        """Why the list on disk is not in use."""
+    keys, skipped = [], 0
+    for one in listed:
         try:
-            self._use(path.read_bytes())
-        except FileNotFoundError:
-            self.fault = f"{path}: no trust list yet"
-        except (OSError, Untrusted) as error:
-            self.fault = f"{path}: {error}; it is replaced by the next one from central"
-
-    def take(self, message: bytes) -> None:
-        """A signed list from central. Raises Untrusted, or OSError when it cannot be kept; the old one then stays."""
-        before = self.version, self.issued_at, self.keys, self.skipped
-        self._use(message)
-        try:
-            keep(self._path, message)
-        except OSError:
-            self.version, self.issued_at, self.keys, self.skipped = before
-            raise
-        self.fault = None
-
-    def _use(self, message: bytes) -> None:
-        read = read_list(opened(message, self._root))
-        if read.version <= self.version:
-            raise Untrusted(f"trust list {read.version} is not newer than {self.version}")
-        keys, skipped = [], 0
-        for listed in read.keys:
-            try:
-                keys.append(listed.loaded())
-            except Untrusted:  # one state's odd key must not close the city to all others
-                skipped += 1
-        self.version, self.issued_at, self.keys, self.skipped = read.version, read.issued_at, Keys(keys), skipped
-
-
-def keep(path: Path, content: bytes) -> None:
-    """Put the whole file in place at once, or leave the old one; it survives a power cut."""
-    beside = path.with_name(f".{path.name}.new")
-    with beside.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+            keys.append(one.loaded())
+        except Untrusted:
+            skipped += 1
+    return Keys(keys, skipped=skipped)

@@ -61,6 +61,7 @@ def test_every_shape_is_read(raw: str, value: Any) -> None:
         ("f97c00", "a number that is none"),
         ("f97e00", "a number that is none"),
         ("f8ff", "means nothing"),
+        ("3b8000000000000000", "too small"),
         ("61ff", "UTF-8"),
         ("5f6161ff", "other things"),
         ("81" * 17 + "00", "too deep"),
@@ -75,7 +76,7 @@ def test_what_is_none_is_refused(raw: str, why: str) -> None:
 
 
 values: st.SearchStrategy[Any] = st.recursive(
-    st.integers(-(2**64), 2**64 - 1) | st.text() | st.binary() | st.booleans(),
+    st.integers(-(2**63), 2**64 - 1) | st.text() | st.binary() | st.booleans(),
     lambda inner: (
         st.lists(inner, max_size=4) | st.dictionaries(st.integers(-9, 9) | st.text(max_size=3), inner, max_size=4)
     ),

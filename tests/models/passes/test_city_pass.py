@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from models.passes import base45, city_pass, trust
 from models.passes.city_pass import BadPass, CityPass
 from models.passes.classify import classify
+from models.passes.scan import Pass
 from models.passes.trust import Keys, Signer, own_key
 from tests.models.passes.codes import DAY, NOW, message_of
 
@@ -25,8 +26,14 @@ MADE = CityPass(
 )
 
 
+def read(text: str) -> Pass:
+    code = classify(text.encode())
+    assert code.signed is not None
+    return replace(city_pass.of_payload(code.signed.payload), signed=code.signed)
+
+
 def test_a_pass_says_what_was_put_into_it() -> None:
-    code = classify(city_pass.issue(MADE, SIGNER.sign).encode())
+    code = read(city_pass.issue(MADE, SIGNER.sign))
     assert (code.kind, code.ids, code.name, code.birth) == (
         "city",
         (("cccd", "001087029317"),),
@@ -39,7 +46,7 @@ def test_a_pass_says_what_was_put_into_it() -> None:
 
 
 def test_the_citys_key_confirms_it_and_no_other() -> None:
-    code = classify(city_pass.issue(MADE, SIGNER.sign).encode())
+    code = read(city_pass.issue(MADE, SIGNER.sign))
     keys = Keys([own_key(SIGNER.public)])
     assert trust.confirm(code, keys, now=NOW).signature == "valid"
     other = Keys([own_key(Ed25519PrivateKey.generate().public_key().public_bytes_raw())])
@@ -50,7 +57,7 @@ def test_the_keys_rotate_and_the_passes_of_the_old_one_stay_good() -> None:
     newer = Signer(Ed25519PrivateKey.generate())
     both = Keys([own_key(SIGNER.public, not_after=NOW + 3 * DAY), own_key(newer.public, not_before=NOW)])
     for signer in (SIGNER, newer):
-        code = classify(city_pass.issue(MADE, signer.sign).encode())
+        code = read(city_pass.issue(MADE, signer.sign))
         assert trust.confirm(code, both, now=NOW).reasons == ()
 
 
@@ -63,7 +70,7 @@ def test_its_qr_code_is_at_most_of_version_10_with_correction_m(name: str) -> No
 
 
 def test_a_name_that_does_not_fit_is_left_out() -> None:
-    code = classify(city_pass.issue(replace(MADE, name="Công Tằng Tôn Nữ " * 20), SIGNER.sign).encode())
+    code = read(city_pass.issue(replace(MADE, name="Công Tằng Tôn Nữ " * 20), SIGNER.sign))
     assert (code.name, code.ids) == (None, MADE.ids)
 
 
@@ -78,13 +85,13 @@ def test_a_name_that_does_not_fit_is_left_out() -> None:
 def test_every_number_and_a_partial_birth_day_come_back(
     ids: tuple[tuple[str, str], ...], birth: str, year: int | None
 ) -> None:
-    code = classify(city_pass.issue(replace(MADE, ids=ids, birth=birth), SIGNER.sign).encode())
+    code = read(city_pass.issue(replace(MADE, ids=ids, birth=birth), SIGNER.sign))
     assert (code.ids, code.birth_year, code.reasons) == (ids, year, ())
 
 
 def test_instants_come_back_to_the_second() -> None:
     tested = datetime.fromisoformat("2021-09-21T08:00:00+07:00")
-    code = classify(city_pass.issue(replace(MADE, facts={"last_test_negative_at": tested}), SIGNER.sign).encode())
+    code = read(city_pass.issue(replace(MADE, facts={"last_test_negative_at": tested}), SIGNER.sign))
     assert code.facts == {"last_test_negative_at": "2021-09-21T01:00:00+00:00"}
 
 
@@ -120,11 +127,11 @@ def test_what_cannot_be_a_pass_is_not_issued(change: dict[str, Any]) -> None:
     ],
 )
 def test_what_is_signed_but_no_pass_has_a_reason(claims: Any) -> None:
-    code = city_pass.read(city_pass.PREFIX + base45.encode(message_of(claims)))
+    code = read(city_pass.PREFIX + base45.encode(message_of(claims)))
     sound = isinstance(claims, dict) and claims.get(-65537) == {1: {0: 1}, 2: "A", 3: 1987, 4: {}} and 4 in claims
     assert code.reasons == (() if sound else ("cbor",) if claims == [] else ("schema",))
 
 
 def test_a_fact_of_a_later_release_is_passed_over() -> None:
     claims = {4: 1, 7: b"1", -65537: {1: {0: 1}, 2: "A", 3: 1987, 4: {0: 2, 99: "new"}}}
-    assert city_pass.read(city_pass.PREFIX + base45.encode(message_of(claims))).facts == {"doses": 2}
+    assert read(city_pass.PREFIX + base45.encode(message_of(claims))).facts == {"doses": 2}

@@ -4,11 +4,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from models.passes import trust
 from models.passes.policy import BadPolicy, in_force, load, parse
-from models.passes.trust import Keys, Signer, Untrusted, own_key
 
 DIRECTIVE = Path(__file__).resolve().parents[3] / "configs" / "policies" / "directive-22.json"
 ROW: dict[str, Any] = {"id": "r1", "when": {"var": "status_f0"}, "outcome": "FAIL", "reason": "f0"}
@@ -43,15 +40,6 @@ def test_the_policy_in_force_is_the_one_whose_hour_came_last() -> None:
         assert chosen is not None
         assert chosen.name == name
     assert in_force(policies, datetime.fromisoformat("2020-01-01T00:00:00+07:00")) is None
-
-
-def test_a_policy_travels_signed_and_is_named_by_its_content() -> None:
-    central = Signer(Ed25519PrivateKey.generate())
-    message = central.sign(DIRECTIVE.read_bytes())
-    document = trust.opened(message, Keys([own_key(central.public, ("document",))]))
-    assert parse(document, name="sent").id == load(DIRECTIVE).id
-    with pytest.raises(Untrusted):
-        trust.opened(message.replace(b"FAIL", b"PASS"), Keys([own_key(central.public, ("document",))]))
 
 
 def test_the_first_policy_loads() -> None:

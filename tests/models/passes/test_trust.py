@@ -1,5 +1,4 @@
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -10,7 +9,7 @@ from models.passes import revocation, trust
 from models.passes.classify import classify
 from models.passes.revocation import Revocations
 from models.passes.scan import Pass
-from models.passes.trust import Key, Keys, ListedKey, Signer, Trust, TrustList, Untrusted, own_key
+from models.passes.trust import Key, Keys, Listed, Signer, TrustList, Untrusted
 from tests.models.passes.codes import (
     DAY,
     EC_KEY,
@@ -25,7 +24,6 @@ from tests.models.passes.codes import (
 )
 
 CITY = Signer(Ed25519PrivateKey.generate())
-ROOT = Keys([own_key(CITY.public, ("document",))])
 RSA_KEY = rsa.generate_private_key(65537, 2048)
 DER = certificate_of(EC_KEY)
 
@@ -136,67 +134,24 @@ def test_what_is_no_certificate_is_no_key(der: bytes) -> None:
         trust.from_certificate(der)
 
 
-def listed(version: int, *keys: ListedKey, signer: Signer = CITY) -> bytes:
-    return signer.sign(TrustList(version=version, issued_at=NOW, keys=keys).encoded())
+def test_a_trust_list_is_read_back() -> None:
+    later = NOW + DAY
+    made = TrustList(keys=(Listed(certificate=DER), Listed(own=CITY.public, not_before=later, not_after=later + DAY)))
+    keys = trust.read_list(made.encoded())
+    assert keys.skipped == 0
+    assert trust.confirm(shown(), keys, now=NOW).signature == "valid"
+    city = [key for key in keys if key.kid == CITY.kid]
+    assert [(key.not_before, key.not_after) for key in city] == [(later, later + DAY)]
 
 
-def test_a_trust_list_is_taken_kept_and_found_again(tmp_path: Path) -> None:
-    held = Trust(tmp_path / "trust", ROOT)
-    held.take(listed(3, ListedKey(certificate=DER), ListedKey(own=CITY.public, purposes=("city",))))
-    assert (held.version, held.issued_at) == (3, NOW)
-    assert trust.confirm(shown(), held.keys, now=NOW).signature == "valid"
-    again = Trust(tmp_path / "trust", ROOT)
-    assert (again.version, again.fault) == (3, None)
-    assert trust.confirm(shown(), again.keys, now=NOW).signature == "valid"
+def test_one_odd_key_does_not_lose_the_others() -> None:
+    made = TrustList(keys=(Listed(certificate=b"junk"), Listed(own=b"short"), Listed(certificate=DER)))
+    keys = trust.read_list(made.encoded())
+    assert keys.skipped == 2
+    assert trust.confirm(shown(), keys, now=NOW).signature == "valid"
 
 
-def test_a_list_that_is_old_or_foreign_never_takes_the_place_of_the_last_good_one(tmp_path: Path) -> None:
-    held = Trust(tmp_path / "trust", ROOT)
-    held.take(listed(3, ListedKey(certificate=DER)))
-    stranger = Signer(Ed25519PrivateKey.generate())
-    for message, why in [
-        (listed(3), "not newer"),
-        (listed(2), "not newer"),
-        (listed(4, signer=stranger), "signature: unknown_key"),
-        (listed(4)[:-1] + b"\0", "signature: invalid"),
-        (CITY.sign(b"{}"), "trust list"),
-        (b"", "not a signed document"),
-    ]:
-        with pytest.raises(Untrusted, match=why):
-            held.take(message)
-    assert (held.version, Trust(tmp_path / "trust", ROOT).version) == (3, 3)
-
-
-def test_a_key_for_passes_signs_no_documents(tmp_path: Path) -> None:
-    held = Trust(tmp_path / "trust", Keys([own_key(CITY.public, ("city",))]))
-    with pytest.raises(Untrusted, match="not for documents"):
-        held.take(listed(1))
-
-
-def test_a_damaged_file_is_said_and_the_next_list_heals_it(tmp_path: Path) -> None:
-    (tmp_path / "trust").write_bytes(b"half a li")
-    held = Trust(tmp_path / "trust", ROOT)
-    assert held.fault is not None
-    assert "replaced by the next one" in held.fault
-    held.take(listed(1, ListedKey(certificate=DER)))
-    assert held.fault is None
-
-
-def test_one_odd_key_does_not_lose_the_others(tmp_path: Path) -> None:
-    held = Trust(tmp_path / "trust", ROOT)
-    held.take(listed(1, ListedKey(certificate=b"junk"), ListedKey(own=b"short"), ListedKey(certificate=DER)))
-    assert held.skipped == 2
-    assert trust.confirm(shown(), held.keys, now=NOW).signature == "valid"
-
-
-def test_a_list_that_cannot_be_kept_is_not_used(tmp_path: Path) -> None:
-    held = Trust(tmp_path / "gone" / "trust", ROOT)
-    with pytest.raises(OSError):
-        held.take(listed(1, ListedKey(certificate=DER)))
-    assert held.version == 0
-
-
-def test_a_document_is_opened_by_the_key_of_central_alone() -> None:
-    assert trust.opened(CITY.sign(b"the document"), ROOT) == b"the document"
-    with pytest.raises(Untrusted, match="unknown_key"):
-        trust.opened(Signer(Ed25519PrivateKey.generate()).sign(b"the document"), ROOT)
+@pytest.mark.parametrize("document", [b"", b"{}", b"\xff", b'{"keys": 5}'])
+def test_what_is_no_list_is_refused(document: bytes) -> None:
+    with pytest.raises(Untrusted, match="trust list"):
+        trust.read_list(document)
