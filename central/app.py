@@ -28,7 +28,7 @@ from central.crowd import routes as crowd
 from central.evidence import Evidence, OutOfStep, Refused, TooLarge, media_type
 from central.inbox.intake import Desk
 from central.inbox.link import Link
-from central.keys import Keys
+from central.keys import Keys, trusted
 from central.live import ALERTS, HEALTH, STREETS
 from central.records import routes as records
 from central.settings import CentralSettings
@@ -61,7 +61,10 @@ class Central:
             database=settings.database,
             data=settings.data,
             carry=settings.snapshot.carry,
-            common=(("policy", Path(settings.policy).read_bytes()),),
+            common=(
+                ("policy", Path(settings.policy).read_bytes()),
+                ("trust", trusted(Path(settings.trust) if settings.trust else None, keys.passes)),
+            ),
         )
         self._evidence = Evidence(Path(settings.data) / "evidence")
         self._link: Link | None = None

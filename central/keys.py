@@ -7,6 +7,7 @@ import hmac
 import os
 import secrets
 from base64 import urlsafe_b64encode
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from models.passes.packing import key_of
+from models.passes.trust import Listed, TrustList, Untrusted
 from models.wire.seal import Identity, key_id, unseal
 
 _SECRET_BYTES = 32
@@ -50,6 +52,8 @@ class Keys:
     seal: X25519PrivateKey = field(repr=False)
     pepper: bytes = field(repr=False)
     sign: Ed25519PrivateKey = field(repr=False)
+    passes: tuple[Ed25519PrivateKey, ...] = field(repr=False)
+    """Of the city's own passes; the first one signs, the others' passes stay good until they end."""
     snapshot: bytes = field(repr=False)
 
     @property
@@ -112,10 +116,33 @@ def _secret(path: Path) -> bytes:
 
 
 def load(folder: Path) -> Keys:
-    """Read the `.key` files, or make those that are missing. Raises BadKey."""
+    """Read the `.key` files, or make those that are missing. Raises BadKey.
+
+    To change the key of the passes, move `pass.key` to `pass-<anything>.key`; a new one is made at the next start.
+    """
     return Keys(
         seal=X25519PrivateKey.from_private_bytes(_secret(folder / "seal.key")),
         pepper=_secret(folder / "pepper.key"),
         sign=Ed25519PrivateKey.from_private_bytes(_secret(folder / "sign.key")),
+        passes=tuple(
+            Ed25519PrivateKey.from_private_bytes(_secret(path))
+            for path in (folder / "pass.key", *sorted(folder.glob("pass-*.key")))
+        ),
         snapshot=_secret(folder / "snapshot.key"),
     )
+
+
+def trusted(folder: Path | None, own: Sequence[Ed25519PrivateKey]) -> bytes:
+    """The trust list of the gates: the certificates of states in `folder` (DER), and our own passes' keys.
+
+    Raises BadKey.
+    """
+    listed = [Listed(own=key.public_key().public_bytes_raw()) for key in own]
+    for path in sorted(folder.glob("*.der")) if folder else []:
+        one = Listed(certificate=path.read_bytes())
+        try:
+            one.loaded()
+        except Untrusted as error:
+            raise BadKey(f"{path}: {error}; put a certificate in DER form there, or take the file away") from error
+        listed.append(one)
+    return TrustList(keys=tuple(listed)).encoded()

@@ -30,6 +30,8 @@ class CentralSettings(Section):
     """0 picks a free one; the address is printed and written to `<data>/http.url`."""
     snapshot: Snapshot = Snapshot()
     policy: str = "configs/policies/directive-22.json"
+    trust: str | None = None
+    """Folder of the certificates (DER, `*.der`) of the states whose health codes (HC1) count."""
     breach_fresh_seconds: float = 300.0
     """A breach older than this is stored as arrived late; it does not ring."""
     pass_fresh_seconds: float = 2.0

@@ -29,12 +29,13 @@ from edge.gate.link import Link
 from edge.gate.outbox import InUse, Outbox, Ranges, Thinned, Urgency
 from edge.gate.screen import Screen, Showing
 from edge.gate.signer import Signer
-from edge.gate.snapshot import Snapshots
+from edge.gate.snapshot import Snapshot, Snapshots
 from edge.gate.uuid7 import uuid7
 from edge.gate.verdict import Painting, Verdicts, decide, masked
 from edge.settings import Camera, Central, EdgeSettings
 from edge.sighting import Footage, Health, Reading, Scanned, Sighting, Still, Told
 from models.document import BadDocument
+from models.passes import trust
 from models.passes.outcome import Outcome
 from models.passes.scan import Pass
 from models.wire import events, seal
@@ -55,6 +56,14 @@ def _identity(code: Pass) -> seal.Identity | None:
     if not code.ids and not code.name and birth is UNSET:
         return None
     return seal.Identity(ids=code.ids, name=code.name or UNSET, birth=birth, sex=code.sex or UNSET)
+
+
+def _confirmed(seen: Scanned, snapshot: Snapshot | None, believed: str) -> Pass:
+    """The code, its signature held against the keys that the box carries."""
+    now = None if believed == "unset" else seen.seen_at
+    if snapshot is None:
+        return trust.confirm(seen.code, now=now)
+    return trust.confirm(seen.code, snapshot.keys, now=now, revoked=snapshot.revoked)
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +221,9 @@ class Gate:
                 paintings = [painting] if (painting := self._verdicts.again(scan, seen.repeat)) else []
                 self._show(paintings)
                 return
+            snapshot = self.snapshots.current if self.snapshots else None
+            believed = clock.claim(seen.seen_at)
+            seen = msgspec.structs.replace(seen, code=_confirmed(seen, snapshot, believed))
             scan = uuid7()
             self._newest[whose] = scan
             self._newest.move_to_end(whose)
@@ -221,8 +233,6 @@ class Gate:
                 self._cards.popitem(last=False)
             while len(self._newest) > _CARDS:
                 self._newest.popitem(last=False)
-            snapshot = self.snapshots.current if self.snapshots else None
-            believed = clock.claim(seen.seen_at)
             local = decide(seen.code, snapshot, seen.seen_at, place=self._settings.site, clock=believed)
             paintings = self._verdicts.ask(scan, local, now=time.monotonic(), link_up=self.link.is_up)
         identity = _identity(seen.code)

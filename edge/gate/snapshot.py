@@ -21,9 +21,11 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
+from models.passes import trust
 from models.passes.packing import BadPack, Carried, Packed, key_of
-from models.passes.policy import BadPolicy, Policy
+from models.passes.policy import BadPolicy, Policy, in_force
 from models.passes.policy import parse as parse_policy
+from models.passes.revocation import NONE_REVOKED, BadRevocations, Revocations
 from models.wire import parcel, seal, topics
 from models.wire import snapshot as wire
 
@@ -33,6 +35,7 @@ _EVERY_S = 10.0
 _FIRST_BACK_OFF_S = 0.5
 _LAST_BACK_OFF_S = 30.0
 _MEMORY = {"tmpfs", "ramfs"}
+_CANNOT_BE_READ = (seal.Unopenable, parcel.BadParcel, BadPack, BadPolicy, BadRevocations, trust.Untrusted)
 
 
 class Unusable(ValueError):
@@ -47,6 +50,9 @@ class Snapshot:
     policies: tuple[Policy, ...]
     people: tuple[Packed, ...]
     """The newest lines first."""
+    keys: trust.Keys = trust.NO_KEYS
+    """Whose signatures on codes count."""
+    revoked: Revocations = NONE_REVOKED
     secret: bytes = field(repr=False)
 
     @property
@@ -60,8 +66,7 @@ class Snapshot:
 
     def policy(self, now: datetime) -> Policy | None:
         """The one in force."""
-        begun = [policy for policy in self.policies if policy.effective_from <= now]
-        return max(begun, key=lambda policy: policy.effective_from, default=None)
+        return in_force(self.policies, now)
 
     def find(self, ids: Sequence[tuple[str, str]]) -> Carried | None:
         """Whom the first known number belongs to; they come best first."""
@@ -83,13 +88,18 @@ def _opened(told: wire.Snapshot, folder: Path, own: X25519PrivateKey) -> Snapsho
         for part in told.parts:
             with (folder / part.sha256).open("rb") as file:
                 parts.setdefault(part.kind, []).append(parcel.unwrap(file, opening.keys[part.sha256]))
+        revoked = NONE_REVOKED
+        for document in parts.get("revoked", []):  # a whole list, then what changed
+            revoked = revoked.updated(bytes(document))
         return Snapshot(
             as_of=told.as_of,
             policies=tuple(parse_policy(bytes(text), name="policy of central") for text in parts.get("policy", [])),
             people=tuple(Packed(data) for kind in ("delta", "base") for data in parts.get(kind, [])),
+            keys=trust.read_list(bytes(parts["trust"][0])) if "trust" in parts else trust.NO_KEYS,
+            revoked=revoked,
             secret=opening.secret,
         )
-    except (seal.Unopenable, parcel.BadParcel, BadPack, BadPolicy, msgspec.MsgspecError, KeyError, OSError) as error:
+    except (*_CANNOT_BE_READ, msgspec.MsgspecError, KeyError, OSError) as error:
         raise Unusable(f"{type(error).__name__}: {error}") from error
 
 

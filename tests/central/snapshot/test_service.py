@@ -1,20 +1,24 @@
 """Central builds, a gate fetches over HTTP: the same answers on both sides, and nothing for whoever copies a disk."""
 
+import os
 import shutil
 import threading
 import time
 from base64 import urlsafe_b64decode
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
 import pytest
 import uvicorn
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from central.keys import BadKey, trusted
 from central.registry.rules import Row, Told
 from central.registry.service import take_rows
 from central.snapshot.routes import routes
@@ -22,11 +26,17 @@ from central.snapshot.rules import Carry
 from central.snapshot.service import Order, build, is_due, present
 from edge.gate.snapshot import Snapshots, Unusable
 from edge.gate.verdict import decide
+from models.passes import city_pass, revocation, trust
+from models.passes.city_pass import CityPass
+from models.passes.classify import classify
+from models.passes.facts import Value
 from models.passes.outcome import Outcome
 from models.passes.scan import Pass
+from models.passes.trust import Signer
 from models.wire.snapshot import Untrusted
 from models.wire.topics import Box
 from tests.central.city import City
+from tests.models.passes.codes import EC_KEY, certificate_of
 
 BOX = Box("cp-014", "edge-01")
 AN, BINH, CHI = "001080000001", "001080000002", "001080000003"
@@ -244,3 +254,73 @@ def test_an_unset_clock_is_our_fault_and_no_answer(town: Town) -> None:
     local = decide(code(AN), gate.current, datetime.now(UTC), place=BOX.site, clock="unset")
     assert (local.outcome, local.reasons) == (Outcome.CHECK, ("clock_unset",))
     assert Unusable.__doc__
+
+
+def shown(made: CityPass, key: Ed25519PrivateKey) -> Pass:
+    return classify(city_pass.issue(made, Signer(key).sign).encode())
+
+
+def pass_of(number: int, **facts: Value) -> CityPass:
+    return CityPass(
+        id=number.to_bytes(8, "big"),
+        issuer="HN",
+        issued_at=NOW - timedelta(hours=2),
+        expires_at=NOW + timedelta(hours=70),
+        ids=(("cccd", AN),),
+        name="Nguyễn Văn An",
+        birth="1980",
+        facts=facts,
+    )
+
+
+def test_a_gate_without_central_knows_the_keys_old_and_new_and_what_was_taken_back(town: Town) -> None:
+    tell(town.city, AN, declared())
+    newer, older = town.city.keys.passes[0], Ed25519PrivateKey.generate()
+    states = town.folder.parent / "states"
+    states.mkdir()
+    (states / "vn.der").write_bytes(certificate_of(EC_KEY))
+    many = 3_000_000 if os.environ.get("CUAO_LONG") else 30_000
+    gone = [number.to_bytes(8, "big").hex() for number in range(0, many, 3)]
+    town.order = replace(
+        town.order,
+        common=(
+            *town.order.common,
+            ("trust", trusted(states, (newer, older))),
+            ("revoked", revocation.whole(1, gone)),
+            ("revoked", revocation.delta(1, 2, add=["ff" * 8], remove=[gone[0]])),
+        ),
+    )
+    town.build()
+    gate = town.gate()
+    gate.renew()
+    snapshot = gate.current
+    assert snapshot is not None
+    for number in range(1000):
+        code = shown(pass_of(number), newer if number % 2 else older)
+        confirmed = trust.confirm(code, snapshot.keys, now=NOW, revoked=snapshot.revoked)
+        revoked = number % 3 == 0 and number > 0
+        assert (confirmed.signature, confirmed.reasons) == ("valid", ("revoked",) if revoked else ())
+        made = decide(confirmed, snapshot, NOW, place=BOX.site)
+        assert (made.outcome, made.reasons) == ((Outcome.CHECK, ("revoked",)) if revoked else (Outcome.PASS, ()))
+    stranger = trust.confirm(shown(pass_of(1), Ed25519PrivateKey.generate()), snapshot.keys, now=NOW)
+    assert decide(stranger, snapshot, NOW, place=BOX.site).reasons == ("unknown_key",)
+    assert len(list(snapshot.keys)) == 3
+
+
+def test_a_certificate_that_is_none_is_said_by_its_file(town: Town, tmp_path: Path) -> None:
+    (tmp_path / "xx.der").write_bytes(b"junk")
+    with pytest.raises(BadKey, match=r"xx\.der: no certificate"):
+        trusted(tmp_path, town.city.keys.passes)
+
+
+def test_a_revocation_that_does_not_fit_leaves_the_last_good_snapshot(town: Town) -> None:
+    tell(town.city, AN, declared())
+    town.build()
+    gate = town.gate()
+    gate.renew()
+    before = gate.current
+    town.order = replace(town.order, common=(*town.order.common, ("revoked", revocation.delta(5, 6))))
+    town.build()
+    with pytest.raises(Unusable, match="ask for the whole list"):
+        gate.renew()
+    assert gate.current is before
