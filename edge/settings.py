@@ -104,6 +104,7 @@ class Central(Section):
 
 class Screen(Section):
     host: str = "127.0.0.1"
+    """Beyond loopback each screen is paired first: it shows six digits, which are typed in at the box, on /screens."""
     port: Annotated[int, Field(ge=0, le=65535)] = 8080
     """0 picks a free one; the address is printed and written to `<data>/screen.url`."""
     wait_seconds: Annotated[float, Field(ge=0.0, le=5.0)] = 0.25

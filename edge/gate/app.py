@@ -27,7 +27,7 @@ from edge.gate.evidence import Evidence, Filmed
 from edge.gate.eyes import Broken, Eye, spread
 from edge.gate.link import Link
 from edge.gate.outbox import InUse, Outbox, Ranges, Thinned, Urgency
-from edge.gate.screen import Screen, Showing
+from edge.gate.screen import Pairing, Screen, Showing
 from edge.gate.signer import Signer
 from edge.gate.snapshot import Snapshot, Snapshots
 from edge.gate.uuid7 import uuid7
@@ -84,7 +84,11 @@ class Gate:
         self.boot = uuid7()
         folder = Path(settings.data)
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self.screen = Screen(settings.site, [c.id for c in settings.cameras if c.watch == "checkpoint"])
+        self.screen = Screen(
+            settings.site,
+            [c.id for c in settings.cameras if c.watch == "checkpoint"],
+            pairing=Pairing(folder / "screens.json"),
+        )
         self.outbox = Outbox(folder / "outbox.db", on_commit=self._committed)
         self.evidence = Evidence(folder / "evidence", central.http, Signer(folder / "evidence.key"))
         self.link = Link(

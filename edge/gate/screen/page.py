@@ -17,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from edge.gate.screen.pairing import Gatekeeper, Pairing, is_near, routes
 from edge.gate.screen.showing import Panel, Showing, Tally
 from models.passes.outcome import Outcome
 from models.passes.reasons import REASONS
@@ -53,6 +54,7 @@ class Screen:
         site: str,
         cameras: Sequence[str],
         *,
+        pairing: Pairing | None = None,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
@@ -71,13 +73,15 @@ class Screen:
             routes=[
                 Route("/", self._page),
                 Route("/live", self._live),
+                Route("/me", self._me),
                 Route("/crop/{scan}", self._crop),
                 Route("/still/{camera}.jpg", self._still),
                 Route("/dismiss/{camera}/{scan}", self._dismiss, methods=["POST"]),
+                *(routes(pairing, self._templates) if pairing else []),
                 language_route(),
                 mount_static(),
             ],
-            middleware=[Middleware(Secured)],
+            middleware=[Middleware(Secured), *([Middleware(Gatekeeper, pairing=pairing)] if pairing else [])],
             lifespan=self._life,
         )
 
@@ -190,6 +194,7 @@ class Screen:
         html = self._templates.get_template("officer.html").render(
             lang=lang,
             live="/live?topics=" + ",".join(topics),
+            near=is_near(request),
             site=self._site,
             camera=camera,
             cameras=list(self._panels),
@@ -199,6 +204,10 @@ class Screen:
 
     async def _live(self, request: Request) -> StreamingResponse:
         return self._feed.stream(request.query_params.get("topics", "").split(","), lang_of(request))
+
+    async def _me(self, _request: Request) -> Response:
+        """Whoever comes so far may look."""
+        return Response(status_code=204)
 
     async def _crop(self, request: Request) -> Response:
         for panel in self._panels.values():

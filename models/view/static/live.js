@@ -166,6 +166,14 @@ function lost() {
   body.classList.add("down");
   source.close();
   retry ||= setTimeout(connect, 300 + Math.random() * 2700);
+  if (body.dataset.login) shown();
+}
+
+// A stream that is refused says nothing of why: only whoever is no longer known is led to the log-in.
+async function shown() {
+  const answer = await fetch("/me", { signal: AbortSignal.timeout(3000) }).catch(() => null);
+  answer?.body?.cancel();
+  if (answer?.status === 401) location.assign(`${body.dataset.login}?next=${encodeURIComponent(location.pathname + location.search)}`);
 }
 
 function hurry() {
