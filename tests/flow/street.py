@@ -5,7 +5,6 @@ import csv
 import json
 import os
 import re
-import shutil
 import signal
 import sqlite3
 import subprocess
@@ -25,7 +24,6 @@ import numpy as np
 import pytest
 import segno
 import yaml
-from playwright.sync_api import Browser, sync_playwright
 from sqlalchemy import text
 
 from central import db
@@ -320,17 +318,3 @@ def _status(url: str) -> int:
         return httpx.get(url, timeout=5).status_code
     except httpx.TransportError:
         return 0
-
-
-@contextmanager
-def chromium() -> Iterator[Browser]:
-    """The distribution's browser, or Playwright's own where there is none."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=shutil.which("chromium"),
-            args=["--no-sandbox", "--disable-dev-shm-usage", "--autoplay-policy=no-user-gesture-required"],
-        )
-        try:
-            yield browser
-        finally:
-            browser.close()

@@ -8,8 +8,9 @@ import pytest
 
 from scripts.city.people import CAST
 from scripts.city.rtsp import RtspServer
+from scripts.city.screens import chromium
 from tests.conftest import Broker
-from tests.flow.street import ROOT, TOPIC, Street, chromium, until
+from tests.flow.street import ROOT, TOPIC, Street, until
 
 pytestmark = [pytest.mark.flow, pytest.mark.service]
 
