@@ -40,6 +40,9 @@ class Feed:
         self._versions = dict.fromkeys(self._topics, 0)
         self._states: OrderedDict[_Key, tuple[int, asyncio.Task[bytes | None]]] = OrderedDict()
         self._readers: set[asyncio.Event] = set()
+        self._beating: asyncio.Task[None] | None = None
+        self._beats = 0
+        self._last_beat = b""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
 
@@ -98,17 +101,18 @@ class Feed:
             reader.set()
 
     async def _follow(self, topics: tuple[str, ...], lang: str, places: tuple[str, ...]) -> AsyncIterator[bytes]:
-        loop = asyncio.get_running_loop()
         wake = asyncio.Event()
         self._readers.add(wake)  # subscribe first, then read: nothing falls between
+        if self._beating is None:
+            self._beating = asyncio.create_task(self._keep_beating())
         sent: dict[str, int] = {}
-        beat_at = loop.time()
+        beats = -1
         try:
             while not self._closed:
                 wake.clear()
-                if loop.time() >= beat_at:
-                    beat_at = loop.time() + self._beat_seconds
-                    yield self._beat()
+                if beats != self._beats:
+                    first, beats = beats < 0, self._beats
+                    yield self._beat() if first else self._last_beat
                 for topic in topics:
                     version = self._versions[topic]
                     if sent.get(topic) != version:
@@ -117,13 +121,20 @@ class Feed:
                             return  # the client's banner says it better than an old state would
                         sent[topic] = version
                         yield message
-                try:
-                    async with asyncio.timeout_at(beat_at):
-                        await wake.wait()
-                except TimeoutError:
-                    continue
+                await wake.wait()
         finally:
             self._readers.discard(wake)
+            if not self._readers and self._beating is not None:
+                self._beating.cancel()
+                self._beating = None
+
+    async def _keep_beating(self) -> None:
+        """One clock for all readers: a timer of each one's own would cost more than what it sends."""
+        while True:
+            await asyncio.sleep(self._beat_seconds)
+            self._beats += 1
+            self._last_beat = self._beat()
+            self._wake()
 
     def _beat(self) -> bytes:
         beat = {"now": round(time.time(), 3), "build": self._build}
@@ -139,6 +150,8 @@ class Feed:
             self._states.move_to_end(key)
             if len(self._states) > _KEPT_STATES:
                 self._states.popitem(last=False)
+        if kept[1].done():
+            return kept[1].result()
         # A reader that leaves must not take the others' rendering with it.
         return await asyncio.shield(kept[1])
 
