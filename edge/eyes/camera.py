@@ -78,8 +78,8 @@ def _luma(picture: VideoFrame) -> Pixels:
     return luma
 
 
-def _seconds(stamp: int | None, time_base: Fraction) -> float | None:
-    return None if stamp is None else float(stamp * time_base)
+def _seconds(stamp: int | None, tick_s: float) -> float | None:
+    return None if stamp is None else stamp * tick_s
 
 
 class Camera:
@@ -275,8 +275,8 @@ class Camera:
     def _read(self, container: InputContainer, video: VideoStream, *, paced: bool) -> None:
         whole = False  # a picture built on a damaged one looks like motion: nothing is shown until the next key frame
         self._behind = False
-        time_base = video.time_base or Fraction(1, 90_000)
-        self._load_film(video, time_base)
+        self._load_film(video)
+        tick_s = float(video.time_base or Fraction(1, 90_000))
         pace, edge = Pace(video), LiveEdge()
         self._key_s, self._thin = None, self.decode == "keys"
         seen_s = time.monotonic()
@@ -286,7 +286,7 @@ class Camera:
                 return
             self._keep(packet, now_s)
             if not paced and packet.size:
-                self._late_s = edge.late_s(_seconds(packet.pts, time_base), now_s)
+                self._late_s = edge.late_s(_seconds(packet.pts, tick_s), now_s)
                 if self._passes_over(packet, now_s):
                     whole, seen_s = False, now_s
                     continue
@@ -295,7 +295,7 @@ class Camera:
                 self._count(corrupt=not whole)
                 if picture is None or not whole:
                     continue
-                stamp_s = _seconds(picture.pts, time_base)
+                stamp_s = _seconds(picture.pts, tick_s)
                 if paced:
                     stamp_s, early_s = pace.at(stamp_s, time.monotonic())
                     self._rest(early_s)
@@ -326,8 +326,9 @@ class Camera:
             return True
         return False
 
-    def _load_film(self, video: VideoStream, time_base: Fraction) -> None:
+    def _load_film(self, video: VideoStream) -> None:
         """What the packets of this connection have in common."""
+        time_base = video.time_base or Fraction(1, 90_000)
         self._film = Film(video.codec_context.name, video.codec_context.extradata or b"", time_base)
         self._annexb = None
         if self._film.extradata[:1] == b"\x01" and self._film.codec in {"h264", "hevc"}:  # packets of a file

@@ -17,6 +17,7 @@ from edge.eyes.recorder import Recorder, Reel
 from edge.eyes.status import State, Status
 from edge.settings import Camera as CameraSettings
 from edge.sighting import Health, Sighting, Still, Told
+from models.vision.tamper import Tamper
 from models.wire.events import NAMES, CameraHealth, CameraStatus, ZoneBreached
 
 STILL_SECONDS = 1.0
@@ -73,6 +74,7 @@ class Post:
         self._watch = watch
         self._mouth = mouth
         self._stop = threading.Event()
+        self._tamper = Tamper()
         self._faults = 0
         self._counted: tuple[float, int] | None = None
         self._alive_s = time.monotonic()
@@ -179,6 +181,7 @@ class Post:
             if frame is None:
                 continue
             try:
+                self.camera.blind(self._tamper.see(frame.y, frame.stream_s))
                 for what in self._watch.see(frame):
                     self._mouth.say(what)
                     self._film(what, frame)
