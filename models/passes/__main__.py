@@ -5,6 +5,7 @@ one it is now.
 """
 
 import argparse
+import re
 import sys
 from base64 import b64decode
 from collections.abc import Iterator
@@ -69,7 +70,8 @@ def _request(line: bytes) -> dict[str, Any] | None:
 def _keys(certificates: Any) -> Iterator[trust.Key]:
     for certificate in certificates if isinstance(certificates, list) else []:
         try:
-            yield trust.from_certificate(b64decode(certificate))
+            body = re.sub(r"-----[^-]*-----|\s", "", certificate)  # PEM is the same between two lines
+            yield trust.from_certificate(b64decode(body + "=" * (-len(body) % 4)))
         except (trust.Untrusted, TypeError, ValueError):  # a list may hold one that cannot be used
             continue
 

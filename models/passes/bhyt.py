@@ -48,6 +48,9 @@ def read(text: str) -> Pass:
         reasons.append("birth_date")
     days = [_day(field) for field in (since, until, issued_on, five_years)]
     missing = any(field and day is None for field, day in zip((since, until, issued_on, five_years), days, strict=True))
+    since_day, until_day = days[:2]
+    if since_day and until_day and until_day < since_day:
+        reasons.append("valid_dates")
     if not ended or len(held) < _OLD_FIELDS or not name_hex or sex is None or missing:
         reasons.append("format")
     name, address, parent, office = (

@@ -9,7 +9,9 @@ from models.passes.scan import Signed
 
 ES256, EDDSA, PS256 = -7, -8, -37
 _ALG, _KID = 1, 4
-_SIGN1, _CWT = 18, 61
+_SIGN1, _CWT, _SELF = 18, 61, 55799
+UNNAMED = 0
+"""The algorithm of a code that names none: its key has only one way to sign here."""
 ISSUER, EXPIRES, ISSUED, ID = 1, 4, 6, 7
 """Claims of a CWT."""
 _LAST_YEAR_S = 250_000_000_000
@@ -22,7 +24,7 @@ class BadCose(ValueError):
 def read(raw: bytes) -> Signed:
     """Tagged 18, 61(18) or not at all. Raises BadCbor or BadCose."""
     message = cbor.decode(raw)
-    for number in (_CWT, _SIGN1):
+    for number in (_SELF, _CWT, _SIGN1):
         if isinstance(message, cbor.Tag) and message.number == number:
             message = message.value
     match message:
@@ -37,8 +39,12 @@ def _signed(protected: bytes, unprotected: dict[Any, Any], payload: bytes, signa
         raise BadCose("the protected header is no map")
     # what is signed goes before what anybody can change
     alg, kid = (header.get(label, unprotected.get(label)) for label in (_ALG, _KID))
+    if alg is None:
+        alg = UNNAMED
     if type(alg) is not int or abs(alg) >= 1 << 31:
-        raise BadCose("names no algorithm by number")
+        raise BadCose("names its algorithm by no number")
+    if isinstance(kid, str):  # as some specifications have it
+        kid = kid.encode()
     if not isinstance(kid, bytes | None):
         raise BadCose("the key's name is not bytes")
     return Signed(alg=alg, kid=kid or b"", protected=protected, payload=payload, signature=signature)
@@ -60,6 +66,8 @@ def write(protected: bytes, payload: bytes, signature: bytes) -> bytes:
 def claims(payload: bytes) -> Mapping[Any, Any]:
     """The claims of a CWT (RFC 8392). Raises BadCbor."""
     read = cbor.decode(payload)
+    if isinstance(read, cbor.Tag) and read.number == _CWT:
+        read = read.value
     if not isinstance(read, dict):
         raise cbor.BadCbor("the payload is no map of claims")
     return read

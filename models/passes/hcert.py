@@ -101,16 +101,16 @@ def of_payload(payload: bytes) -> Pass:
 def _fault(certificate: Any, expires: datetime | None) -> str | None:
     if not isinstance(certificate, dict):
         return "cbor"
-    if expires is None:  # a code that never ends is not one of these
-        return "cose"
-    return None if _is_certificate(certificate) else "schema"
+    if not _is_certificate(certificate):
+        return "schema"
+    return "no_expiry" if expires is None else None
 
 
 def _told(certificate: dict[str, Any]) -> dict[str, Any]:
     """What a sound certificate says, in the words of Pass."""
     name = certificate["nam"]
     letter = next(letter for letter in KINDS if certificate.get(letter))
-    entry = certificate[letter][0]
+    entry = certificate[letter][-1]  # early vaccination codes list every dose
     shown, latin = _joined(name, "fn", "gn"), _joined(name, "fnt", "gnt").replace("<", " ")
     born = certificate["dob"]
     birth = _day(born)
@@ -150,7 +150,7 @@ def _is_certificate(certificate: dict[str, Any]) -> bool:
     if len(held) != 1:
         return False
     entries = certificate[held[0]]
-    return isinstance(entries, list) and len(entries) == 1 and _is_entry(held[0], entries[0])
+    return isinstance(entries, list) and len(entries) < 10 and all(_is_entry(held[0], entry) for entry in entries)
 
 
 def _is_entry(letter: str, entry: Any) -> bool:

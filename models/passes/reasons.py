@@ -59,6 +59,7 @@ REASONS: Mapping[str, Reason] = MappingProxyType(
         "not_yet": Reason(48, Outcome.CHECK),
         "key_usage": Reason(49, Outcome.CHECK),
         "key_expired": Reason(50, Outcome.CHECK),
+        "no_expiry": Reason(60, Outcome.CHECK),
         "revoked": Reason(61, Outcome.CHECK),
         "masked": Reason(62, Outcome.PASS),
         "hex": Reason(63, Outcome.CHECK),
@@ -66,6 +67,7 @@ REASONS: Mapping[str, Reason] = MappingProxyType(
         "old_number": Reason(65, Outcome.CHECK),
         "issue_date": Reason(66, Outcome.CHECK),
         "benefit": Reason(67, Outcome.CHECK),
+        "valid_dates": Reason(69, Outcome.CHECK),
         "qid": Reason(68, Outcome.CHECK),
         # ourselves
         "no_registry": Reason(51, Outcome.CHECK),

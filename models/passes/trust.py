@@ -21,6 +21,7 @@ from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 from models.passes import city_pass, cose, hcert
+from models.passes.facts import LOCAL
 from models.passes.revocation import NONE_REVOKED, Revocations
 from models.passes.scan import Pass, Scalar, Signature, Signed, Usage
 
@@ -55,15 +56,15 @@ class Key:
         public, signature = self.public, signed.signature
         try:
             match signed.alg:
-                case cose.ES256 if isinstance(public, ec.EllipticCurvePublicKey):
+                case cose.ES256 | cose.UNNAMED if isinstance(public, ec.EllipticCurvePublicKey):
                     half = (public.curve.key_size + 7) // 8
                     if len(signature) != 2 * half:
                         return False
                     r, s = int.from_bytes(signature[:half], "big"), int.from_bytes(signature[half:], "big")
                     public.verify(utils.encode_dss_signature(r, s), data, _ECDSA)
-                case cose.PS256 if isinstance(public, rsa.RSAPublicKey):
+                case cose.PS256 | cose.UNNAMED if isinstance(public, rsa.RSAPublicKey):
                     public.verify(signature, data, _PSS, hashes.SHA256())
-                case cose.EDDSA if isinstance(public, Ed25519PublicKey):
+                case cose.EDDSA | cose.UNNAMED if isinstance(public, Ed25519PublicKey):
                     public.verify(signature, data)
                 case _:
                     return False
@@ -132,7 +133,7 @@ def confirm(code: Pass, keys: Keys = NO_KEYS, *, now: datetime | None, revoked: 
     `now` is None while the clock is not set: then nothing can be said of its time, and that is a reason.
     """
     if code.signed is None or code.kind not in _READERS:
-        return replace(code, signature="none", signed=None)
+        return _unsigned(code, now)
     signature, key = keys.find(code.signed)
     read = _READERS[code.kind](code.signed.payload)
     contains = read.fields.get("contains")
@@ -156,6 +157,14 @@ def confirm(code: Pass, keys: Keys = NO_KEYS, *, now: datetime | None, revoked: 
         reasons=tuple(reasons),
         facts=told,
     )
+
+
+def _unsigned(code: Pass, now: datetime | None) -> Pass:
+    reasons = code.reasons
+    if now and code.birth and code.birth > now.astimezone(LOCAL).date() and "birth_date" not in reasons:
+        reasons = (*reasons, "birth_date")
+    facts = code.facts | {"reasons": " ".join(reasons)} if reasons else code.facts
+    return replace(code, signature="none", usage="unstated", signed=None, reasons=reasons, facts=facts)
 
 
 def _reasons_of_time(code: Pass, key: Key | None, now: datetime | None) -> list[str]:

@@ -6,7 +6,7 @@ from models.passes import cbor, cose
 from tests.models.passes.codes import EC_KEY, claims_of, message_of
 
 
-@pytest.mark.parametrize("tags", [(), (18,), (18, 61)])
+@pytest.mark.parametrize("tags", [(), (18,), (18, 61), (18, 61, 55799)])
 def test_a_message_is_read_whatever_it_is_tagged_with(tags: tuple[int, ...]) -> None:
     assert cose.read(message_of(claims_of(), tags=tags)).alg == cose.ES256
 
@@ -28,6 +28,7 @@ def test_another_tag_is_another_message(tags: tuple[int, ...]) -> None:
         ({1: -7}, {4: b"BBBBBBBB"}, b"BBBBBBBB"),
         ({1: -7, 4: b"AAAAAAAA"}, {4: b"BBBBBBBB"}, b"AAAAAAAA"),
         ({}, {1: -7, 4: b"BBBBBBBB"}, b"BBBBBBBB"),
+        ({1: -7, 4: "AAAAAAAA"}, {}, b"AAAAAAAA"),
         ({1: -7}, {}, b""),
     ],
 )
@@ -45,11 +46,10 @@ def test_the_protected_name_of_the_key_wins(protected: dict[int, Any], unprotect
         [b"", [], b"", b""],
         [b"", {}, "", b""],
         [b"", {}, b"", [b""]],
-        [b"", {}, b"", b""],  # no algorithm
         [cbor.encode([1]), {}, b"", b""],
         [cbor.encode({1: "ES256"}), {}, b"", b""],
         [cbor.encode({1: True}), {}, b"", b""],
-        [cbor.encode({1: -7, 4: "name"}), {}, b"", b""],
+        [cbor.encode({1: -7, 4: 7}), {}, b"", b""],
         {1: 2},
         7,
     ],

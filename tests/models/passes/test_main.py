@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from base64 import b64encode
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from tests.models.passes.codes import EC_KEY, NOW, certificate_of, claims_of, hc
 
 DER = certificate_of(EC_KEY)
 HC1 = hcert_text(message_of(claims_of(), kid=kid_of(DER)))
+PEM = f"-----BEGIN CERTIFICATE-----\n{b64encode(DER).decode()}\n-----END CERTIFICATE-----\n"
 CARD = "001087029317|012345678|Nguyễn Lê Khả Hân|18011987|Nam|Hà Nội|01022021"
 
 
@@ -78,6 +80,8 @@ def test_an_answer_holds_what_the_code_says() -> None:
         ({"at": 1_632_268_800}, ["unknown_key"]),
         ({"at": "yesterday"}, ["unknown_key", "clock_unset"]),
         ({"at": 1e300}, ["unknown_key", "clock_unset"]),
+        ({"certificates": [PEM]}, []),
+        ({"certificates": [PEM.replace("=", "")]}, []),
         ({"certificates": "no list"}, ["unknown_key"]),
         ({"certificates": [None, "*", "aGk=", 5]}, ["unknown_key"]),
     ],

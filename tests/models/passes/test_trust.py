@@ -89,6 +89,21 @@ def test_a_code_that_names_no_key_is_tried_on_all() -> None:
     assert trust.confirm(code, Keys([key()]), now=NOW).signature == "valid"
 
 
+@pytest.mark.parametrize("private", [EC_KEY, RSA_KEY, Ed25519PrivateKey.generate()], ids=["EC", "RSA", "Ed25519"])
+def test_a_code_that_names_no_algorithm_is_tried_as_its_key_signs(private: Private) -> None:
+    der = certificate_of(private)
+    message = message_of(claims_of(), private, protected={4: kid_of(der)})
+    code = classify(hcert_text(message).encode())
+    assert trust.confirm(code, Keys([key(der)]), now=NOW).signature == "valid"
+
+
+def test_nobody_is_born_in_a_time_to_come() -> None:
+    card = classify("001322029317||Lê Thị An|23092022|Nữ|Hà Nội|01022021".encode())
+    assert trust.confirm(card, now=NOW).reasons == ("issue_date", "birth_date")
+    assert trust.confirm(card, now=NOW).facts["reasons"] == "issue_date birth_date"
+    assert trust.confirm(card, now=NOW + 2 * 365 * DAY).reasons == ("issue_date",)
+
+
 @pytest.mark.parametrize(
     ("oids", "usage", "reasons"),
     [
