@@ -1,11 +1,13 @@
 from datetime import UTC, datetime
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from edge.gate.verdict import Verdicts, masked, unknowing
 from models.passes.outcome import Outcome
 from models.passes.scan import Pass
-from models.wire.events import Verdict
+from models.wire.events import Local, Verdict
 
 CODE = Pass(kind="cccd", ids=(("cccd", "001203004567"),), name="Nguyễn Văn An")
 LOCAL = unknowing(CODE)
@@ -102,3 +104,39 @@ def test_the_name_is_shown_only_where_it_is_to_be_checked(outcome: str, shown: s
 
 def test_a_code_without_a_holder_shows_none() -> None:
     assert masked(Pass(kind="url"), Outcome.CHECK) == ""
+
+
+steps = st.lists(
+    st.tuples(
+        st.sampled_from(["ask", "answer", "due", "again"]),
+        st.sampled_from(["s1", "s2", "s3"]),
+        st.sampled_from(list(Outcome)),
+        st.floats(0.0, 2.0),
+        st.booleans(),
+    ),
+    max_size=30,
+)
+
+
+@given(steps)
+def test_nothing_painted_red_turns_green(taken: list[tuple[str, str, Outcome, float, bool]]) -> None:
+    verdicts = Verdicts(0.25)
+    now = 0.0
+    shown: dict[str, Outcome] = {}
+    asked: set[str] = set()
+    for verb, scan, outcome, passing, link_up in taken:
+        now += passing
+        painted = []
+        match verb:
+            case "ask" if scan not in asked:
+                asked.add(scan)
+                painted = verdicts.ask(scan, Local(outcome=outcome, reasons=()), now=now, link_up=link_up)
+            case "answer":
+                painted = [one for one in [verdicts.answer(central(outcome, scan), now=now)] if one]
+            case "due":
+                painted = verdicts.due(now=now, link_up=link_up)
+            case _:
+                painted = [one for one in [verdicts.again(scan, 1)] if one]
+        for one in painted:
+            assert one.outcome.severity >= shown.get(one.scan, one.outcome).severity
+            shown[one.scan] = one.outcome
