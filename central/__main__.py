@@ -7,13 +7,14 @@ import secrets
 import signal
 import socket
 import sys
+from collections.abc import Collection
 from datetime import UTC, datetime
 from pathlib import Path
 
 import uvicorn
 
 from central import db, keys
-from central.app import Central
+from central.app import DUTIES, Central, Duty
 from central.auth import service as auth
 from central.auth.rules import PEOPLE, broken_at
 from central.inbox.link import BadBroker, check
@@ -46,10 +47,10 @@ class _Server(uvicorn.Server):
         self.should_exit = True
 
 
-def _serve(settings: CentralSettings) -> int:
+def _serve(settings: CentralSettings, only: Collection[Duty]) -> int:
     folder = Path(settings.data)
     check(settings.broker)
-    central = Central(settings, keys.load(folder), load_policy(Path(settings.policy)))
+    central = Central(settings, keys.load(folder), load_policy(Path(settings.policy)), only=only)
     try:
         listener = socket.create_server((settings.host, settings.port))
     except OSError as error:
@@ -128,6 +129,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     serve = commands.add_parser("serve", help="take events in, answer, show")
     serve.add_argument("config", nargs="?", type=Path, help="YAML file; without it, the defaults")
+    serve.add_argument("--only", action="append", choices=DUTIES, help="this duty alone; may be given twice")
     residents = commands.add_parser("import-residents", help="a CSV of residents into the registry")
     residents.add_argument("file", type=Path)
     residents.add_argument("--config", type=Path)
@@ -148,7 +150,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         settings = _settings(given.config)
         if given.command == "serve":
-            return _serve(settings)
+            return _serve(settings, given.only or DUTIES)
         if given.command == "import-residents":
             return asyncio.run(_import(settings, given.file))
         if given.command == "setup":

@@ -4,10 +4,11 @@ import asyncio
 import logging
 import multiprocessing
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from pathlib import Path
+from typing import Literal
 
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
@@ -17,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.staticfiles import StaticFiles
 
-from central import db
+from central import db, rounds
 from central.alerts import routes as alerts
 from central.alerts import service as alert_service
 from central.auth import routes as auth
@@ -29,14 +30,14 @@ from central.evidence import Evidence, OutOfStep, Refused, TooLarge, media_type
 from central.inbox.intake import Desk
 from central.inbox.link import Link
 from central.keys import Keys, trusted
-from central.live import ALERTS, HEALTH, STREETS
+from central.live import ALERTS, HEALTH, STREETS, Screens
 from central.records import routes as records
 from central.settings import CentralSettings
 from central.sites import routes as sites
+from central.sites import service as sites_service
 from central.snapshot import routes as snapshot_routes
 from central.snapshot import service as snapshot
 from models.passes.policy import Policy
-from models.view.feed import Feed
 from models.view.page import Secured, environment, lang_of, language_route, mount_static
 
 _log = logging.getLogger(__name__)
@@ -44,11 +45,19 @@ _PAGES = Path(__file__).parent / "pages"
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,12})-(\d{1,12})/(\d{1,12})")
 
 
+Duty = Literal["inbox", "web", "rounds"]
+DUTIES: tuple[Duty, ...] = ("inbox", "web", "rounds")
+"""Apart, a drain never starves a desk; together, one process is a whole central."""
+
+
 class Central:
     """The whole service. `app` is served by whoever has a socket; `closing` is called before the server waits."""
 
-    def __init__(self, settings: CentralSettings, keys: Keys, policy: Policy) -> None:
+    def __init__(
+        self, settings: CentralSettings, keys: Keys, policy: Policy, *, only: Collection[Duty] = DUTIES
+    ) -> None:
         self._settings = settings
+        self._only = frozenset(only)
         self._engine = db.connect(settings.database)
         self._desk = Desk(
             engine=self._engine,
@@ -70,12 +79,13 @@ class Central:
         self._link: Link | None = None
         pages = environment(_PAGES)
         pages.globals |= {"who": who, "may": lambda what: access.may_do(who(), what)}
-        self._feed = Feed(
+        self._feed = Screens(
             {
                 ALERTS: alerts.Supervisor(self._engine, self._evidence, pages).render,
                 STREETS: crowd.Traffic(self._engine, pages).render,
                 HEALTH: sites.Health(self._engine, pages).render,
-            }
+            },
+            self._engine,
         )
         self.app = FastAPI(title="Cửa Ô", docs_url=None, redoc_url=None, lifespan=self._lifespan)
         self.app.add_middleware(Door, engine=self._engine, keys=keys)
@@ -98,6 +108,7 @@ class Central:
         self.app.add_api_route("/evidence/{name}/snapshot", self._get_snapshot, methods=["GET"])
         self.app.add_api_route("/health/live", self._alive, methods=["GET"])
         self.app.add_api_route("/health/ready", self._ready, methods=["GET"])
+        self.app.add_api_route("/metrics", self._metrics, methods=["GET"])
 
     async def stop(self) -> None:
         """Give back what was opened without `start`: the database."""
@@ -110,15 +121,21 @@ class Central:
     @asynccontextmanager
     async def _lifespan(self, _app: FastAPI) -> AsyncIterator[None]:
         await db.wait_for(self._settings.database)
-        self._link = Link(self._settings.broker, self._desk, self._feed.touch)
-        self._link.start()
-        building = asyncio.create_task(self._build_snapshots())
+        beside = [self._feed.run()] if "web" in self._only or self._engine.dialect.name == "postgresql" else []
+        if "rounds" in self._only:
+            beside += [self._build_snapshots(), rounds.run(self._engine, self._settings.keep_days)]
+        tasks = [asyncio.create_task(work) for work in beside]
+        if "inbox" in self._only:
+            self._link = Link(self._settings.broker, self._desk, self._feed.touch)
+            self._link.start()
         try:
             yield
         finally:
-            building.cancel()
-            await asyncio.gather(building, return_exceptions=True)
-            await self._link.stop()
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            if self._link is not None:
+                await self._link.stop()
             await self._engine.dispose()
 
     async def _build_snapshots(self) -> None:
@@ -197,16 +214,33 @@ class Central:
         return JSONResponse({"state": "alive"})
 
     async def _ready(self) -> Response:
-        """Ready is whoever can take an event and keep it: broker and database are both there, now."""
+        """Ready is whoever can do all its duties, now: the database for each, the broker for the inbox."""
         try:
             async with asyncio.timeout(2), db.reading(self._engine) as connection:
                 await connection.execute(text("SELECT 1 FROM event LIMIT 1"))
             database = True
         except (SQLAlchemyError, OSError, TimeoutError):
             database = False
-        broker = self._link is not None and self._link.connected
-        ready = database and broker
-        return JSONResponse({"database": database, "broker": broker}, status_code=200 if ready else 503)
+        told = {"database": database}
+        if "inbox" in self._only:
+            told["broker"] = self._link is not None and self._link.connected
+        return JSONResponse(told, status_code=200 if all(told.values()) else 503)
+
+    async def _metrics(self) -> Response:
+        """For Prometheus; no label names a person or a place."""
+        told: dict[str, float] = {"screens": self._feed.readers}
+        if self._link is not None:
+            told |= self._link.counters()
+        try:
+            async with asyncio.timeout(2), db.reading(self._engine) as connection:
+                told |= await sites_service.totals(connection)
+            told["database_up"] = 1
+        except (SQLAlchemyError, OSError, TimeoutError):
+            told["database_up"] = 0
+        return Response(
+            "".join(f"cua_o_{name} {value:g}\n" for name, value in sorted(told.items())),
+            media_type="text/plain; version=0.0.4",
+        )
 
 
 async def _problem(_request: Request, error: Exception) -> Response:

@@ -1,5 +1,100 @@
-"""What screens follow. A topic is one part of a page, with the whole state of that part."""
+"""What screens follow. A topic is one part of a page, with the whole state of that part.
+
+Several centrals share one database, and a screen may hang on any of them: what one commits, the others' screens hear
+of. The news is only that something has changed; each reads the state itself.
+"""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from central import db
+from models.view.feed import Feed, Render
+
+_log = logging.getLogger(__name__)
 
 ALERTS = "alerts"
 STREETS = "streets"
 HEALTH = "health"
+
+_CHANNEL = "cua_o_live"
+_GATHER_S = 0.1
+"""A NOTIFY takes a lock at its commit, so it is sent seldom and never within an event's own transaction."""
+_POLL_S = 0.5
+_RETRY_S = 2.0
+
+
+class Screens(Feed):
+    """A feed whose touches reach the screens of the other replicas too. `run` it beside the server."""
+
+    def __init__(self, topics: Mapping[str, Render], engine: AsyncEngine) -> None:
+        super().__init__(topics)
+        self._engine = engine
+        self._me = secrets.token_hex(4)
+        self._pending: set[str] = set()
+        self._news = asyncio.Event()
+
+    def touch(self, topic: str) -> None:
+        super().touch(topic)
+        self._pending.add(topic)
+        self._in_loop(self._news.set)
+
+    async def run(self) -> None:
+        """Tell and hear for ever; while the database is away, again and again."""
+        work = (self._tell, self._hear) if self._engine.dialect.name == "postgresql" else (self._look,)
+        await asyncio.gather(*(self._insist(one) for one in work))
+
+    async def _insist(self, work: Any) -> None:
+        while True:
+            try:
+                await work()
+            except (SQLAlchemyError, OSError) as error:
+                _log.warning("screens hear nothing from other centrals (%s); trying again", type(error).__name__)
+            await asyncio.sleep(_RETRY_S)
+
+    def _changed(self, topics: Any) -> None:
+        for topic in topics:
+            if topic in self._versions:
+                super().touch(topic)
+
+    async def _tell(self) -> None:
+        while True:
+            await self._news.wait()
+            await asyncio.sleep(_GATHER_S)
+            self._news.clear()
+            told, self._pending = " ".join([self._me, *sorted(self._pending)]), set()
+            async with db.writing(self._engine) as connection:
+                await connection.execute(text("SELECT pg_notify(:channel, :told)"), {"channel": _CHANNEL, "told": told})
+
+    async def _hear(self) -> None:
+        async with self._engine.connect() as connection:
+            driver: Any = (await connection.get_raw_connection()).driver_connection
+            ended = asyncio.Event()
+            driver.add_termination_listener(lambda _driver: ended.set())
+            await driver.add_listener(_CHANNEL, self._heard)
+            self._changed(list(self._versions))  # whatever was said meanwhile
+            await ended.wait()
+            await connection.invalidate()
+
+    def _heard(self, _driver: object, _process: int, _channel: str, told: str) -> None:
+        who, *topics = told.split()
+        if who != self._me:
+            self._changed(topics)
+
+    async def _look(self) -> None:
+        """SQLite has no NOTIFY: its file says that another connection has written."""
+        async with self._engine.connect() as connection:
+            was = None
+            while True:
+                version = (await connection.exec_driver_sql("PRAGMA data_version")).scalar_one()
+                await connection.rollback()
+                if was is not None and version != was:
+                    self._changed(list(self._versions))
+                was = version
+                await asyncio.sleep(_POLL_S)

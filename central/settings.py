@@ -32,6 +32,8 @@ class CentralSettings(Section):
     policy: str = "configs/policies/directive-22.json"
     trust: str | None = None
     """Folder of the certificates (DER, `*.der`) of the states whose health codes (HC1) count."""
+    keep_days: Annotated[int, Field(ge=1, le=39)] = 30
+    """Events and dead letters older than this go every night; a row of the table `purge` says how many."""
     breach_fresh_seconds: float = 300.0
     """A breach older than this is stored as arrived late; it does not ring."""
     pass_fresh_seconds: float = 2.0

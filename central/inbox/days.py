@@ -44,11 +44,17 @@ async def prepare(engine: AsyncEngine, days: AbstractSet[date], now: datetime) -
         there.add(day)
 
 
-async def purge_before(engine: AsyncEngine, limit: date, now: datetime) -> int:
-    """Delete events and dead letters of the days before `limit`. One row says what went and that nothing is left."""
+async def purge_before(engine: AsyncEngine, limit: date, now: datetime, *, since: datetime) -> int | None:
+    """Delete events and dead letters of the days before `limit`. One row says what went and that nothing is left.
+
+    None when there is such a row `since` then: another replica was here.
+    """
     async with db.writing(engine) as connection:
         if connection.dialect.name == "postgresql":
             await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+        done = await purged_at(connection)
+        if done is not None and done >= since:
+            return None
         events = await _count(connection, event, event.c.time, limit)
         letters = await _count(connection, dead_letter, dead_letter.c.received_at, limit)
         if connection.dialect.name == "postgresql":
@@ -70,6 +76,7 @@ async def purge_before(engine: AsyncEngine, limit: date, now: datetime) -> int:
         )
     if engine.dialect.name == "postgresql":
         _there.pop(str(engine.url), None)
+    _log.info("purged %d events and %d dead letters of the days before %s; %d left", events, letters, limit, left)
     return events + letters
 
 

@@ -6,7 +6,7 @@ import math
 import secrets
 import socket
 import ssl
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -82,6 +82,7 @@ class Link:
         self._boot = secrets.token_hex(4)
         self._session = 0
         self._number = 0
+        self._counted: Counter[str] = Counter(new=0, known=0, dead=0, verdicts=0, commits=0, database_away=0)
         self._news: deque[_Waiting] = deque()
         self._history: deque[_Waiting] = deque()
         self._states: list[_Waiting] = []
@@ -110,6 +111,14 @@ class Link:
     @property
     def connected(self) -> bool:
         return self._client.is_connected()
+
+    def counters(self) -> dict[str, float]:
+        """Since this process began."""
+        return {
+            **{f"inbox_{name}_total": number for name, number in self._counted.items()},
+            "inbox_waiting": len(self._news) + len(self._history) + len(self._states),
+            "broker_up": self.connected,
+        }
 
     def start(self) -> None:
         self._work = self._loop.create_task(self._answer())
@@ -199,6 +208,7 @@ class Link:
                 taken.append(await self._insist(partial(intake.take_states, self._desk.engine, _messages(states))))
             for one in taken:
                 self._say(one)
+                self._counted.update(new=one.new, known=one.known, dead=one.dead, verdicts=len(one.verdicts), commits=1)
             for waiting in (*batch, *states):
                 self._ack(waiting)
             for topic in sorted({topic for one in taken for topic in one.touched}):
@@ -228,6 +238,7 @@ class Link:
             except Exception as error:  # noqa: BLE001  (whatever it is, events wait; a dead task would take none for ever)
                 if not db.is_away(error):
                     _log.exception("the inbox itself is at fault; it tries again")
+                self._counted["database_away"] += 1
                 tries = await self._back_off(error, tries)
 
     async def _back_off(self, error: Exception, tries: int) -> int:

@@ -24,8 +24,9 @@ class Health:
         async with db.reading(self._engine) as connection:
             edges = await service.edges(connection, places)
             cameras = await service.cameras(connection, places)
+            gaps = {gap.box: gap for gap in reversed(await service.gaps(connection)) if gap.missing}
         return self._pages.get_template("health.html").render(
-            lang=lang, edges=edges, cameras=cameras, now=datetime.now(UTC)
+            lang=lang, edges=edges, cameras=cameras, gaps=gaps, now=datetime.now(UTC)
         )
 
 

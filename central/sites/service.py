@@ -170,6 +170,20 @@ async def gaps(connection: AsyncConnection) -> list[rules.Gap]:
     return sorted(found, key=lambda gap: (-gap.missing, gap.box, gap.epoch))
 
 
+async def totals(connection: AsyncConnection) -> dict[str, float]:
+    """Boxes, what waits on them, and what came of them, as numbers."""
+    rows = await edges(connection)
+    found = await gaps(connection)
+    return {
+        "edges": len(rows),
+        "edges_online": sum(row.online for row in rows),
+        "edge_waiting": sum(row.waiting or 0 for row in rows),
+        "edge_skew_seconds_max": max((abs(row.skew) for row in rows if row.skew is not None), default=0.0),
+        "sequences_missing": sum(gap.missing for gap in found),
+        "sequences_repeated": sum(gap.repeated for gap in found),
+    }
+
+
 async def edges(connection: AsyncConnection, places: Sequence[str] = ()) -> list[EdgeRow]:
     """Offline ones first, then by place. No places: the whole city."""
     rows = [EdgeRow(**row) for row in (await connection.execute(select(edge))).mappings()]

@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 _KEEPALIVE_S = 10
 _CONNECT_S = 5.0
 _BATCH = 200
+_FULL_BYTES = 56 << 10
+"""A batch that holds this much has no room for another event, or hardly."""
 _WINDOWS: Mapping[Urgency, int] = MappingProxyType({"now": 4, "history": 4})
 """Batches on their way, eight in all; a window for each class, so that a fresh pass never waits behind a backlog."""
 _HISTORY_LINGER_S = 0.25
@@ -388,7 +390,7 @@ class Link:
             if not rows:
                 return False
             self._batches.append(_Batch(urgency, {row.sequence for row in rows}, now + self._patience_s))
-            if urgency == "history" and len(rows) < _BATCH:
+            if urgency == "history" and len(rows) < _BATCH and sum(len(row.body) for row in rows) < _FULL_BYTES:
                 self._next_history = now + _HISTORY_LINGER_S
         properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]  # paho has no types here
         properties.ContentType = events.BATCH_CONTENT_TYPE
