@@ -1,4 +1,4 @@
-"""`python -m central setup | serve | import-residents | keys | audit`: the command line of the city's side."""
+"""`python -m central setup | serve | import-residents | keys | audit | send-config`: the city's command line."""
 
 import argparse
 import asyncio
@@ -6,12 +6,17 @@ import logging
 import secrets
 import signal
 import socket
+import ssl
 import sys
 from collections.abc import Collection
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
 
 import uvicorn
+from paho.mqtt import publish
+from paho.mqtt.enums import MQTTProtocolVersion
 
 from central import db, keys
 from central.app import DUTIES, Central, Duty
@@ -25,6 +30,8 @@ from models import document
 from models.document import BadDocument
 from models.passes.policy import BadPolicy
 from models.passes.policy import load as load_policy
+from models.wire.config import Configuration, sign
+from models.wire.topics import Box
 
 _GRACE_SECONDS = 1
 
@@ -124,6 +131,30 @@ async def _check_audit(settings: CentralSettings) -> int:
     return 0
 
 
+def _send_config(settings: CentralSettings, site: str, edge: str, file: Path) -> int:
+    """The whole file, signed for this box alone, kept by the broker until the box has it."""
+    parts, port = check(settings.broker)
+    try:
+        told = Configuration(site=site, edge=edge, at=datetime.now(UTC), yaml=file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadDocument(f"{file}: cannot be read as UTF-8 text; give the path of the box's file") from error
+    user = {"username": unquote(parts.username), "password": unquote(parts.password or "")} if parts.username else None
+    tls: Any = ssl.create_default_context() if parts.scheme == "mqtts" else None
+    publish.single(
+        Box(site, edge).config,
+        sign(told, keys.load(Path(settings.data)).sign),
+        qos=1,
+        retain=True,
+        hostname=parts.hostname or "",
+        port=port,
+        auth=user,  # type: ignore[arg-type]  # a plain dict is what it wants
+        tls=tls,
+        protocol=MQTTProtocolVersion.MQTTv5,
+    )
+    print(f"sent; the box says in its state whether it has taken it ({Box(site, edge).state})")
+    return 0
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m central", description="Cửa Ô, the city's side")
     commands = parser.add_subparsers(dest="command", required=True)
@@ -140,10 +171,15 @@ def _parser() -> argparse.ArgumentParser:
     trail = commands.add_parser("audit", help="check the audit log's chain of hashes from its first row")
     trail.add_argument("--config", type=Path)
     public.add_argument("--config", type=Path)
+    box = commands.add_parser("send-config", help="a box's whole YAML file, signed, to that box")
+    box.add_argument("site")
+    box.add_argument("edge")
+    box.add_argument("file", type=Path)
+    box.add_argument("--config", type=Path)
     return parser
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: list[str] | None = None) -> int:  # noqa: PLR0911  (a verb each)
     given = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     logging.getLogger("alembic").setLevel(logging.WARNING)
@@ -157,6 +193,8 @@ def main(arguments: list[str] | None = None) -> int:
             return asyncio.run(_set_up(settings, given.name))
         if given.command == "audit":
             return asyncio.run(_check_audit(settings))
+        if given.command == "send-config":
+            return _send_config(settings, given.site, given.edge, given.file)
         own = keys.load(Path(settings.data))
         print(f"seal_key: {own.public_text}\nsign_key: {own.sign_text}")
     except (BadDocument, BadKey, BadPolicy, BadFile, BadBroker) as error:

@@ -9,6 +9,7 @@ import secrets
 from base64 import urlsafe_b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 
@@ -69,6 +70,12 @@ class Keys:
     def sign_text(self) -> str:
         """What every edge holds central's signature against."""
         return urlsafe_b64encode(self.sign.public_key().public_bytes_raw()).decode().rstrip("=")
+
+    def countersign(self, name: str, now: datetime) -> str:
+        """That we had this evidence at that time: the time and a signature over both."""
+        at = now.isoformat()
+        signature = self.sign.sign(f"cua-o evidence\n{name}\n{at}".encode())
+        return f"{at} {urlsafe_b64encode(signature).decode().rstrip('=')}"
 
     @property
     def outside_secret(self) -> bytes:

@@ -184,12 +184,15 @@ def _read(messages: Sequence[Message]) -> Iterator[_Part]:
             yield box, part
 
 
-def _receipts(parts: Sequence[_Part]) -> tuple[tuple[Box, Receipt], ...]:
+def _receipts(parts: Sequence[_Part], keys: Keys, now: datetime) -> tuple[tuple[Box, Receipt], ...]:
     done: dict[tuple[Box, str], set[int]] = defaultdict(set)
     rejected: dict[tuple[Box, str], dict[int, str]] = defaultdict(dict)
+    evidence: dict[tuple[Box, str], dict[str, str]] = defaultdict(dict)
     for box, part in parts:
         if isinstance(part, Element):
             done[box, part.event.epoch].add(part.event.sequence)
+            if part.event.dataref is not None:
+                evidence[box, part.event.epoch][part.event.dataref] = keys.countersign(part.event.dataref, now)
         elif part.epoch is not None and part.sequence is not None:
             # Rejected is committed too, as a dead letter: the edge may forget it.
             done[box, part.epoch].add(part.sequence)
@@ -201,6 +204,7 @@ def _receipts(parts: Sequence[_Part]) -> tuple[tuple[Box, Receipt], ...]:
                 epoch=epoch,
                 ranges=ranges(sequences),
                 rejected=tuple(sorted(rejected[box, epoch].items())) if rejected[box, epoch] else UNSET,
+                evidence=evidence[box, epoch] or UNSET,
             ),
         )
         for (box, epoch), sequences in done.items()
@@ -227,7 +231,7 @@ async def _commit(desk: Desk, parts: Sequence[_Part], now: datetime) -> Taken:
         words = sorted({f"{x.topic}: {x.word}" for _, x in parts if isinstance(x, Letter)})
         _log.warning("%d dead letters: %s", len(dead), "; ".join(words))
     return Taken(
-        receipts=_receipts(parts),
+        receipts=_receipts(parts, desk.keys, now),
         verdicts=tuple(work.verdicts),
         touched=frozenset(work.touched),
         new=len(new),

@@ -1,8 +1,8 @@
 """`python -m edge.eyes --fd N`: an eye on the gate's socket. It holds no key of central and writes no file.
 
-The first message is JSON: `{"cameras": [settings, …], "boot": name}`; from then on the eye speaks. It ends when the
-gate closes the socket, or on SIGTERM. Sources come by the socket because a command line can be read by everybody on the
-box.
+The first message is JSON: `{"cameras": [settings, …], "boot": name}`; from then on the eye speaks, and each further one
+says what to watch from now on. It ends when the gate closes the socket, or on SIGTERM. Sources come by the socket
+because a command line can be read by everybody on the box.
 """
 
 import argparse
@@ -79,9 +79,13 @@ def main(argv: list[str] | None = None) -> NoReturn:
     eye.start()
     try:
         while True:
-            connection.recv_bytes()  # the gate says nothing more; its end is what we wait for
+            again = json.loads(connection.recv_bytes())
+            eye.set(tuple(Camera.model_validate(camera) for camera in again["cameras"]))
     except (EOFError, OSError):
         _end(0)
+    except Unusable as error:
+        _log.critical("%s", error)
+        _end(2)
 
 
 if __name__ == "__main__":

@@ -63,6 +63,8 @@ class Counters:
     """Pictures that were damaged, or built on a damaged one."""
     late: int = 0
     """Pictures that were not decoded, because the reader had fallen behind."""
+    passed: int = 0
+    """Pictures that were not asked for: between key frames, or of a stream that is only recorded."""
     connects: int = 0
 
 
@@ -321,6 +323,7 @@ class Camera:
         self._behind = False
         if self.decode == "none" or (self._thin and not packet.is_keyframe):
             self._progress_s = now_s
+            self._count(passed=1)
             if self.decode == "none":
                 self._turn_to_seen()
             return True
@@ -373,11 +376,12 @@ class Camera:
             self._fresh.notify()
         self._turn_to_seen()
 
-    def _count(self, *, corrupt: int = 0, connects: int = 0, late: int = 0) -> None:
+    def _count(self, *, corrupt: int = 0, connects: int = 0, late: int = 0, passed: int = 0) -> None:
         with self._fresh:
             self._counters = replace(
                 self._counters,
                 corrupt=self._counters.corrupt + corrupt,
                 connects=self._counters.connects + connects,
                 late=self._counters.late + late,
+                passed=self._counters.passed + passed,
             )

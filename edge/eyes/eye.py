@@ -13,10 +13,12 @@ from edge import sighting
 from edge.eyes import watches
 from edge.eyes.camera import Camera, Decode
 from edge.eyes.frame import Frame
+from edge.eyes.ladder import Ladder, Step
 from edge.eyes.recorder import Recorder, Reel
 from edge.eyes.status import State, Status
 from edge.settings import Camera as CameraSettings
 from edge.sighting import Health, Sighting, Still, Told
+from models.vision.stir import Stir
 from models.vision.tamper import Tamper
 from models.wire.events import NAMES, CameraHealth, CameraStatus, ZoneBreached
 
@@ -75,9 +77,13 @@ class Post:
         self._mouth = mouth
         self._stop = threading.Event()
         self._tamper = Tamper()
+        self._stir = Stir()
+        self._step: Step = "full"
+        self._shed = 0
         self._faults = 0
         self._counted: tuple[float, int] | None = None
         self._alive_s = time.monotonic()
+        self._decode = _decode(settings, watch)
         reel = Reel() if settings.watch == "quarantine" else None
         self._recorder = None if reel is None else Recorder(settings.id, reel, mouth.say)
         self.camera = Camera(
@@ -85,7 +91,7 @@ class Post:
             settings.source,
             told=self._tell,
             transport=settings.transport,
-            decode=_decode(settings, watch),
+            decode=self._decode,
             reel=None if settings.main else reel,
             answer_s=settings.answer_seconds,
         )
@@ -114,6 +120,19 @@ class Post:
     def is_stuck(self, now_s: float) -> bool:
         """Whether a thread of this camera hangs in a library; only the end of its process ends it."""
         return self.camera.is_stuck(now_s) or (self._thread.is_alive() and now_s - self._alive_s > STUCK_SECONDS)
+
+    @property
+    def settings(self) -> CameraSettings:
+        return self._settings
+
+    def give_way(self, step: Step) -> None:
+        """Leave out as much from now on."""
+        if step == self._step:
+            return
+        _log.warning("camera %s: %s instead of %s", self._settings.id, step, self._step)
+        self._step = step
+        self.camera.decode = {"keys": "keys", "paused": "none"}.get(step, self._decode)  # type: ignore[assignment]
+        self.camera.blind("overloaded" if step == "paused" else None)
 
     def check(self, now_s: float) -> None:
         """Several times a second, by a monitor that was not asleep itself."""
@@ -150,6 +169,8 @@ class Post:
                 late=counters.late,
                 connects=counters.connects,
                 late_s=round(self.camera.late_s, 2),
+                shed=self._shed + (counters.passed if self._decode == "all" else 0),
+                step=self._step,
             ),
             detector=self._watch.detector,
         )
@@ -182,6 +203,9 @@ class Post:
                 continue
             try:
                 self.camera.blind(self._tamper.see(frame.y, frame.stream_s))
+                if self._step != "full" and not self._stir.see(frame.y):
+                    self._shed += 1
+                    continue
                 for what in self._watch.see(frame):
                     self._mouth.say(what)
                     self._film(what, frame)
@@ -231,7 +255,9 @@ class Eye:
         """
         self._on_stuck = on_stuck
         self._mouth = Mouth(connection)
-        self._posts = [Post(camera, watches.build(camera, key=key), self._mouth) for camera in cameras]
+        self._key = key
+        self._posts = tuple(self._post(camera) for camera in cameras)
+        self._ladder = Ladder()
         self._stop = threading.Event()
         self._monitor = threading.Thread(target=self._pulse, name="monitor", daemon=True)
 
@@ -239,6 +265,20 @@ class Eye:
         for post in self._posts:
             post.start()
         self._monitor.start()
+
+    def set(self, cameras: tuple[CameraSettings, ...]) -> None:
+        """Watch these from now on. A camera of which nothing has changed does not notice. Raises Unusable."""
+        kept = {post.settings.id: post for post in self._posts if post.settings in cameras}
+        new = {camera.id: self._post(camera) for camera in cameras if camera.id not in kept}
+        for post in self._posts:
+            if post.settings.id not in kept:
+                post.stop()
+        self._posts = tuple(kept.get(camera.id) or new[camera.id] for camera in cameras)
+        for post in new.values():
+            post.start()
+
+    def _post(self, camera: CameraSettings) -> Post:
+        return Post(camera, watches.build(camera, key=self._key), self._mouth)
 
     def stop(self) -> None:
         self._stop.set()
@@ -259,5 +299,13 @@ class Eye:
             last_s = now_s
             if now_s >= health_due_s:
                 health_due_s = max(health_due_s + HEALTH_SECONDS, now_s)
+                self._balance(now_s)
                 for post in self._posts:
                     self._mouth.say(post.health(now_s))
+
+    def _balance(self, now_s: float) -> None:
+        posts = {post.settings.id: post for post in self._posts}
+        late_s = {name: post.camera.late_s for name, post in posts.items() if post.camera.status.state == "live"}
+        steps = self._ladder.see({name: post.settings.watch for name, post in posts.items()}, late_s, now_s)
+        for name, step in steps.items():
+            posts[name].give_way(step)

@@ -1,7 +1,6 @@
 """The gate of one box: it keeps, decides, speaks and shows what the eyes see."""
 
 import contextlib
-import hashlib
 import logging
 import os
 import signal
@@ -22,9 +21,10 @@ import uvicorn
 from msgspec import UNSET
 
 from edge import VERSION
-from edge.gate import clock
+from edge.gate import clock, metrics
+from edge.gate.configuration import Configuration
 from edge.gate.evidence import Evidence, Filmed
-from edge.gate.eyes import Broken, Eye, spread
+from edge.gate.eyes import Broken, Eye, rehand, spread
 from edge.gate.link import Link
 from edge.gate.outbox import InUse, Outbox, Ranges, Thinned, Urgency
 from edge.gate.screen import Pairing, Screen, Showing
@@ -77,10 +77,11 @@ class _Card:
 class Gate:
     """Everything of one box but its eyes' processes. Thread-safe: each eye, the link and the clock call it."""
 
-    def __init__(self, settings: EdgeSettings, central: Central, config_sha256: str) -> None:
+    def __init__(self, settings: EdgeSettings, central: Central, config: Path) -> None:
         self._settings = settings
+        sign_key = None if central.sign_key is None else urlsafe_b64decode(central.sign_key.rstrip("=") + "=")
+        self.configuration = Configuration(config, settings, sign_key)
         self._seal_key = urlsafe_b64decode(central.seal_key.rstrip("=") + "=")
-        self._config = config_sha256
         self.boot = uuid7()
         folder = Path(settings.data)
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -88,6 +89,7 @@ class Gate:
             settings.site,
             [c.id for c in settings.cameras if c.watch == "checkpoint"],
             pairing=Pairing(folder / "screens.json"),
+            metrics=lambda: metrics.render(self.state()),
         )
         self.outbox = Outbox(folder / "outbox.db", on_commit=self._committed)
         self.evidence = Evidence(folder / "evidence", central.http, Signer(folder / "evidence.key"))
@@ -99,13 +101,15 @@ class Gate:
             describe=self.state,
             on_verdict=self._answered,
             on_change=self._link_changed,
+            on_config=self.take_config,
+            on_countersigned=self.evidence.countersigned,
         )
         self.snapshots: Snapshots | None = None
-        if central.sign_key is not None:
+        if sign_key is not None:
             self.snapshots = Snapshots(
                 folder / "snapshot",
                 central.http,
-                urlsafe_b64decode(central.sign_key.rstrip("=") + "="),
+                sign_key,
                 Box(settings.site, settings.edge),
                 memory=Path(settings.memory),
                 on_change=self._snapshot_changed,
@@ -121,12 +125,38 @@ class Gate:
         self._told_thinned_at = 0.0
         self._tick = threading.Event()
         self._closing = threading.Event()
-        count = settings.eyes or os.cpu_count() or 1
-        self._eyes = [
-            Eye(cameras, self.boot, on_sighting=self.take, on_end=self._eye_ended)
-            for cameras in spread(settings.cameras, count)
-        ]
+        self._eyes = [self._eye(cameras) for cameras in spread(settings.cameras, self._most_eyes)]
+        self._ended_eyes: list[Eye] = []
         self._clock = threading.Thread(target=self._keep_time, name="clock")
+
+    @property
+    def _most_eyes(self) -> int:
+        return self._settings.eyes or os.cpu_count() or 1
+
+    def _eye(self, cameras: Sequence[Camera]) -> Eye:
+        return Eye(cameras, self.boot, on_sighting=self.take, on_end=self._eye_ended)
+
+    def take_config(self, document: bytes) -> None:
+        """A whole new file from central. Cameras of which nothing changes do not notice."""
+        settings = self.configuration.take(document)
+        if settings is None:
+            return
+        self._settings = settings
+        wanted = {camera.id: camera for camera in settings.cameras}
+        with self._guard:
+            self._health = {name: health for name, health in self._health.items() if name in wanted}
+        hands = rehand([eye.cameras for eye in self._eyes], settings.cameras, self._most_eyes)
+        for eye, hand in zip(self._eyes, hands, strict=False):
+            if hand:
+                eye.set(hand)
+            else:
+                eye.close()
+                self._ended_eyes.append(eye)
+        kept = [eye for eye, hand in zip(self._eyes, hands, strict=False) if hand]
+        more = [self._eye(hand) for hand in hands[len(self._eyes) :]]
+        self._eyes = kept + more
+        for eye in more:
+            eye.start()
 
     def start(self) -> None:
         for filmed in self.evidence.adopted:
@@ -143,7 +173,7 @@ class Gate:
         until = time.monotonic() + _FLUSH_S
         for eye in self._eyes:
             eye.close()
-        for eye in self._eyes:
+        for eye in (*self._eyes, *self._ended_eyes):
             eye.join()
         self._closing.set()
         self._tick.set()
@@ -166,7 +196,8 @@ class Gate:
             boot=self.boot,
             at=datetime.now(UTC),
             version=VERSION,
-            config=self._config,
+            config=self.configuration.sha256,
+            refused=self.configuration.refused or UNSET,
             epoch=outbox.epoch,
             waiting=outbox.waiting,
             detector=detector or UNSET,
@@ -187,6 +218,7 @@ class Gate:
                 "evidence_refused": self.evidence.refused,
                 "snapshots": self.snapshots.fetched if self.snapshots else 0,
                 "snapshots_refused": self.snapshots.refused if self.snapshots else 0,
+                "config_refused": self.configuration.refusals,
                 "strange_films": self.evidence.strange_films,
                 "eye_restarts": sum(eye.restarts for eye in self._eyes),
                 "eye_broken": sum(eye.broken for eye in self._eyes),
@@ -196,6 +228,8 @@ class Gate:
 
     def take(self, seen: Sighting) -> None:
         """One sighting of an eye. Raises Broken on an event that we do not know."""
+        if seen.camera not in {camera.id for camera in self._settings.cameras}:
+            return  # it was taken away, and this was still on its way
         match seen:
             case Reading():
                 self.screen.reading(seen.camera)
@@ -437,7 +471,7 @@ def run(settings: EdgeSettings, config: Path) -> None:
         signal.signal(number, lambda _number, _frame: stop.set())
     with contextlib.closing(_listen(settings.screen.host, settings.screen.port)) as listener:
         try:
-            gate = Gate(settings, settings.central, hashlib.sha256(config.read_bytes()).hexdigest())
+            gate = Gate(settings, settings.central, config)
         except InUse as error:
             raise BadDocument(str(error)) from error
         web = uvicorn.Server(

@@ -10,6 +10,7 @@ import os
 import random
 import re
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -28,6 +29,8 @@ _FIRST_BACK_OFF_S = 0.5
 _LAST_BACK_OFF_S = 30.0
 _PART_BYTES = 1 << 20
 """What is larger goes up in parts, so that a broken line costs one of them."""
+_COUNTERSIGNED_BYTES = 4 << 20
+"""Some twenty thousand breaches; then the older half goes."""
 _INCIDENT = re.compile(r"[0-9a-f]{1,64}")
 
 
@@ -177,6 +180,15 @@ class Evidence:
             if not piece.last:
                 return None
             return self._finish(recording, path, original=piece.original)
+
+    def countersigned(self, names: Mapping[str, str]) -> None:
+        """Central has these: its signature and when. The box keeps its own proof of that, newest last."""
+        with self._lock:
+            lines = [msgspec.json.encode({"countersigned": {name: said}}) + b"\n" for name, said in names.items()]
+            path = self._folder.parent / "countersigned.jsonl"
+            if path.exists() and path.stat().st_size > _COUNTERSIGNED_BYTES:
+                path.replace(path.with_suffix(".old.jsonl"))
+            _append(path, b"".join(lines))
 
     def cut_short(self, cameras: set[str]) -> list[Filmed]:
         """The eye of these cameras has died: what there is of their films is all there will be."""

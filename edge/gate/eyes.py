@@ -1,5 +1,6 @@
 """The processes that see. They parse what strangers send, so they may crash, hang or lie: the gate starts them anew."""
 
+import contextlib
 import json
 import logging
 import random
@@ -38,6 +39,25 @@ def spread(cameras: Sequence[Camera], eyes: int) -> list[tuple[Camera, ...]]:
     return [tuple(cameras[start::eyes]) for start in range(min(eyes, len(cameras)))]
 
 
+def rehand(hands: Sequence[tuple[Camera, ...]], cameras: Sequence[Camera], eyes: int) -> list[tuple[Camera, ...]]:
+    """Who has what from now on: a camera stays where it is, a new one goes where there are the fewest. More hands than
+    before when there are fewer than `eyes`; an empty one stands for an eye that is not needed any more.
+    """
+    known = {camera.id: place for place, hand in enumerate(hands) for camera in hand}
+    dealt: list[list[Camera]] = [[] for _ in hands]
+    for camera in cameras:
+        if camera.id in known:
+            dealt[known[camera.id]].append(camera)
+    for camera in cameras:
+        if camera.id not in known:
+            used = [hand for hand in dealt if hand]
+            if len(used) < eyes:
+                dealt.append([camera])
+            else:
+                min(used, key=len).append(camera)
+    return [tuple(hand) for hand in dealt]
+
+
 class Eye:
     """One process and the thread that listens to it. `on_sighting` may raise Broken; `on_end` hears of each death."""
 
@@ -49,10 +69,11 @@ class Eye:
         on_sighting: Callable[[sighting.Sighting], None],
         on_end: Callable[[Sequence[Camera]], None],
     ) -> None:
-        self._cameras = tuple(cameras)
-        self._names = frozenset(camera.id for camera in cameras)
-        hello = {"cameras": [camera.model_dump(mode="json") for camera in cameras], "boot": boot}
-        self._hello = json.dumps(hello).encode()
+        self._boot = boot
+        self._names: frozenset[str] = frozenset()
+        self._connection: Connection | None = None
+        self._saying = threading.Lock()
+        self._watch(cameras)
         self._on_sighting = on_sighting
         self._on_end = on_end
         self._closing = threading.Event()
@@ -61,6 +82,25 @@ class Eye:
         self.broken = 0
         """Messages that were none; each one cost the eye its life."""
         self._thread = threading.Thread(target=self._watch_always, name=f"eye-{cameras[0].id}")
+
+    @property
+    def cameras(self) -> tuple[Camera, ...]:
+        return self._cameras
+
+    def set(self, cameras: Sequence[Camera]) -> None:
+        """Watch these from now on; those of which nothing has changed do not notice."""
+        with self._saying:
+            self._watch(cameras)
+            if self._connection is not None:
+                with contextlib.suppress(OSError):  # it has just died: its successor hears it at once
+                    self._connection.send_bytes(self._hello)
+
+    def _watch(self, cameras: Sequence[Camera]) -> None:
+        self._cameras = tuple(cameras)
+        # what a camera that was taken away still had to say is not Broken
+        self._names |= {camera.id for camera in cameras}
+        hello = {"cameras": [camera.model_dump(mode="json") for camera in cameras], "boot": self._boot}
+        self._hello = json.dumps(hello).encode()
 
     @property
     def pid(self) -> int:
@@ -94,6 +134,8 @@ class Eye:
             self._process = process
             with Connection(ours.detach()) as connection:
                 why = self._listen(connection)
+                with self._saying:
+                    self._connection = None
             self._reap(process)
             if self._closing.is_set():
                 return
@@ -109,7 +151,9 @@ class Eye:
         """Until it ends; why it ended."""
         patience, silent = _START_S, 0
         try:
-            connection.send_bytes(self._hello)
+            with self._saying:
+                connection.send_bytes(self._hello)
+                self._connection = connection
             while not self._closing.is_set():
                 # Seconds of silence are counted one by one: when we sleep (a stopped process, a suspended box), one
                 # long second passes, and nobody is killed for it.

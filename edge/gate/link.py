@@ -124,6 +124,8 @@ class Link:
         describe: Callable[[], events.EdgeState],
         on_verdict: Callable[[events.Verdict], None],
         on_change: Callable[[bool], None],
+        on_config: Callable[[bytes], None] = lambda _: None,
+        on_countersigned: Callable[[Mapping[str, str]], None] = lambda _: None,
     ) -> None:
         self._port = _port(broker)
         self._box = box
@@ -132,6 +134,8 @@ class Link:
         self._describe = describe
         self._on_verdict = on_verdict
         self._on_change = on_change
+        self._on_config = on_config
+        self._on_countersigned = on_countersigned
         self.counters = Counters()
         self._lock = threading.RLock()
         self._client: Client | None = None
@@ -244,7 +248,9 @@ class Link:
             client.disconnect()
             return
         # Receipts are subscribed to before the first event can be sent: the broker keeps the order of one connection.
-        client.subscribe([(self._box.receipt, 1), (self._box.verdict, 1), (topics.CENTRAL_STATE, 1)])
+        client.subscribe(
+            [(self._box.receipt, 1), (self._box.verdict, 1), (topics.CENTRAL_STATE, 1), (self._box.config, 1)]
+        )
         with self._lock:
             self.counters.connects += 1
             self._connected = True
@@ -296,6 +302,8 @@ class Link:
                 self._receipt(events.from_json(bytes(message.payload), events.Receipt))
             elif message.topic == self._box.verdict:
                 self._on_verdict(events.from_json(bytes(message.payload), events.Verdict))
+            elif message.topic == self._box.config:
+                self._on_config(bytes(message.payload))
             elif message.topic == topics.CENTRAL_STATE:
                 self._central_state(client, events.from_json(bytes(message.payload), events.CentralState))
         except events.Unreadable:
@@ -308,6 +316,8 @@ class Link:
         if receipt.epoch != self._outbox.epoch:
             log.warning("link: a receipt for another outbox; ignored")
             return
+        if receipt.evidence is not UNSET:
+            self._on_countersigned(receipt.evidence)
         if receipt.rejected is not UNSET:
             self.counters.rejected += len(receipt.rejected)
             log.error("link: central rejected %d events; it keeps them as dead letters", len(receipt.rejected))

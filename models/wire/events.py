@@ -314,6 +314,8 @@ class EdgeState(Struct, frozen=True, kw_only=True):
     at: datetime | UnsetType = UNSET
     version: str | UnsetType = UNSET
     config: str | UnsetType = UNSET
+    refused: str | UnsetType = UNSET
+    """Why the last configuration that central sent is not in force."""
     epoch: str | UnsetType = UNSET
     waiting: Count | UnsetType = UNSET
     detector: str | UnsetType = UNSET

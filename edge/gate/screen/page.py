@@ -14,9 +14,10 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response, StreamingResponse
+from starlette.responses import HTMLResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from edge.gate.metrics import CONTENT_TYPE
 from edge.gate.screen.pairing import Gatekeeper, Pairing, is_near, routes
 from edge.gate.screen.showing import Panel, Showing, Tally
 from models.passes.outcome import Outcome
@@ -55,6 +56,7 @@ class Screen:
         cameras: Sequence[str],
         *,
         pairing: Pairing | None = None,
+        metrics: Callable[[], str] = lambda: "",
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
@@ -72,6 +74,7 @@ class Screen:
         self.app = Starlette(
             routes=[
                 Route("/", self._page),
+                Route("/metrics", lambda _: PlainTextResponse(metrics(), media_type=CONTENT_TYPE)),
                 Route("/live", self._live),
                 Route("/me", self._me),
                 Route("/crop/{scan}", self._crop),

@@ -40,6 +40,10 @@ class RunningEye:
         first = {"cameras": [camera.model_dump(mode="json") for camera in cameras], "boot": "b1"}
         self.gate.send_bytes(json.dumps(first).encode())
 
+    def set(self, *cameras: Camera) -> None:
+        again = {"cameras": [camera.model_dump(mode="json") for camera in cameras], "boot": "b1"}
+        self.gate.send_bytes(json.dumps(again).encode())
+
     def hear(self, kind: type[S], matches: Callable[[S], bool] = lambda _: True) -> S:
         """The next sighting of this kind that matches."""
         give_up = time.monotonic() + GIVE_UP_SECONDS
@@ -122,6 +126,25 @@ def test_a_dead_camera_does_not_stop_its_neighbour_and_no_password_is_told(
     assert "cam-1" in log
     assert "s3cr3t" not in log
     assert "right" not in log
+
+
+def test_cameras_come_and_go_and_change_while_the_others_do_not_notice(
+    clip: Path, run: Callable[..., RunningEye]
+) -> None:
+    server = RtspServer()
+    server.add("cam", clip)
+    server.start()
+    stays, goes, comes = (Camera(id=name, source=server.url("cam"), watch="checkpoint") for name in ("a", "b", "c"))
+    eye = run(stays, goes)
+    eye.hear(Health, lambda told: told.camera == "b" and told.health.state == "live")
+    eye.set(stays, comes)
+    eye.hear(Health, lambda told: told.camera == "c" and told.health.state == "live")
+    eye.set(stays, comes.model_copy(update={"mode": "trial"}))
+    eye.hear(Health, lambda told: told.camera == "c" and told.health.mode == "trial")
+    last = eye.hear(Health, lambda told: told.camera == "a").health
+    server.stop()
+    assert last.connects == 1
+    assert last.frames > 10
 
 
 def test_a_first_message_that_is_no_list_of_cameras_ends_the_eye_without_quoting_it(tmp_path: Path) -> None:
