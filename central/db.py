@@ -44,6 +44,7 @@ metadata = MetaData(
     }
 )
 
+_HANDFUL = 8
 _CHUNK = 10_000
 """Values in one query: SQLite takes a statement of a million bytes."""
 
@@ -109,10 +110,15 @@ async def rows_with(connection: AsyncConnection, query: Any, column: Any, values
     for start in range(0, len(values), _CHUNK):
         chunk = values[start : start + _CHUNK]
         if connection.dialect.name == "postgresql":
-            match: Any = column == any_(bindparam(None, chunk, type_=postgresql.ARRAY(LargeBinary)))
-        else:
-            listed = ",".join([f"x'{value.hex()}'" for value in chunk])
-            match = literal_column(f"{column} IN ({listed})")
+            # one statement for all: it is compiled once
+            match: Any = column == any_(bindparam("values", type_=postgresql.ARRAY(LargeBinary)))
+            found += (await connection.execute(query.where(match), {"values": chunk})).all()
+            continue
+        if len(chunk) <= _HANDFUL:
+            found += (await connection.execute(query.where(column.in_(chunk)))).all()
+            continue
+        listed = ",".join([f"x'{value.hex()}'" for value in chunk])
+        match = literal_column(f"{column} IN ({listed})")
         # each statement is another: remembered, they would only fill the memory
         found += (await connection.execute(query.where(match), execution_options={"compiled_cache": None})).all()
     return found

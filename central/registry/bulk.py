@@ -66,7 +66,7 @@ def spelt(value: Value | None) -> str:
     if value is True or value is False:
         return "true" if value else "false"
     if isinstance(value, datetime):
-        return f'"{value.astimezone(UTC):%Y-%m-%dT%H:%M:%S}.000Z"'
+        return f'"{value.astimezone(UTC).isoformat()[:19]}.000Z"'
     return msgspec.json.encode(value if value is None else to_json(value)).decode()
 
 
@@ -75,9 +75,13 @@ def copy_text(rows: Iterable[Sequence[Any]]) -> bytes:
     return "".join(["\t".join([_cell(value) for value in row]) + "\n" for row in rows]).encode()
 
 
+def _text(value: str) -> str:
+    return value if value.isprintable() and "\\" not in value else value.translate(_ESCAPES)
+
+
 def _cell(value: Any) -> str:
     if isinstance(value, str):
-        return value if value.isprintable() and "\\" not in value else value.translate(_ESCAPES)
+        return _text(value)
     if isinstance(value, bytes):
         return "\\\\x" + value.hex()
     if value is None:
@@ -314,12 +318,21 @@ class FirstLoad:
 
 def first_text(staged: Staged, source: str, now: datetime) -> tuple[bytes, bytes, bytes]:
     """The three tables' lines for a registry in which nobody stands yet."""
-    owner = {row[0]: row[1] for row in staged.rows}
-    return (
-        copy_text((*row[1:], now) for row in staged.rows),
-        copy_text((key, owner[line], kind, tail, outside) for line, _, key, kind, tail, outside in staged.keys),
-        copy_text((owner[line], kind, value, since or now, source, now) for line, kind, value, since in staged.facts),
-    )
+    owner = {row[0]: row[1].hex() for row in staged.rows}
+    at, by = now.isoformat(), _text(source)
+    residents = [
+        f"\\\\x{name.hex()}\t{_text(full)}\t{_text(key)}\t{birth}\t{sex}\t{_text(ward)}\t{at}\n"
+        for _, name, full, key, birth, sex, ward in staged.rows
+    ]
+    identities = [
+        f"\\\\x{key.hex()}\t\\\\x{owner[line]}\t{kind}\t{_text(tail)}\t\\\\x{outside.hex()}\n"
+        for line, _, key, kind, tail, outside in staged.keys
+    ]
+    facts = [
+        f"\\\\x{owner[line]}\t{kind}\t{_text(value)}\t{since.isoformat() if since else at}\t{by}\t{at}\n"
+        for line, kind, value, since in staged.facts
+    ]
+    return "".join(residents).encode(), "".join(identities).encode(), "".join(facts).encode()
 
 
 async def is_empty(connection: AsyncConnection) -> bool:

@@ -7,7 +7,6 @@ profile: the lines that many residents have alike. So a key costs 20 bytes, and 
 """
 
 import hashlib
-import math
 import struct
 import sys
 import zlib
@@ -214,22 +213,26 @@ class Packed:
                 raise BadPack("cut off; fetch it again")
         except (struct.error, msgspec.MsgspecError, UnicodeDecodeError, TypeError, IndexError) as error:
             raise BadPack(f"not packed residents: {type(error).__name__}; fetch it again") from error
-        self._reach = 4 * math.isqrt(len(self._keys)) + 16
+        self._starts = self._directory()
 
     def __len__(self) -> int:
         return len(self._keys)
 
+    def _directory(self) -> "array[int]":
+        """Where the keys of each first two bytes begin: keys are hashes, so these are short and equally long."""
+        starts, start = array("I"), 0
+        for first in range(1 << 16):
+            start = bisect_left(self._keys, first << 48, start)
+            starts.append(start)
+        starts.append(len(self._keys))
+        return starts
+
     def find(self, key: int) -> int | None:
-        """The row of a key. Keys are hashes, evenly spread: where one lies is known to within a few square roots."""
-        keys, count = self._keys, len(self._keys)
-        guess = key * count >> 64
-        low, high = max(0, guess - self._reach), min(count, guess + self._reach)
-        if low >= high:
-            return None
-        if keys[low] > key or keys[high - 1] < key:
-            low, high = 0, count
-        row = bisect_left(keys, key, low, high)
-        return row if row < count and keys[row] == key else None
+        """The row of a key."""
+        first, keys = key >> 48, self._keys
+        high = self._starts[first + 1]
+        row = bisect_left(keys, key, self._starts[first], high)
+        return row if row < high and keys[row] == key else None
 
     def read(self, row: int) -> Carried:
         check, moment, profile = self._rows[3 * row : 3 * row + 3]
