@@ -8,14 +8,18 @@ import contextlib
 import json
 import shutil
 import socket
+import sqlite3
+import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
+import httpx
 import uvicorn
 from playwright.sync_api import Browser, Page, sync_playwright
 
@@ -23,6 +27,7 @@ from edge.gate.screen import Screen, Showing
 from models.passes.outcome import Outcome
 from models.wire.events import CameraHealth
 
+ROOT = Path(__file__).resolve().parents[2]
 GATE, CROWD = "gate-1", "crowd-1"
 OUTCOMES = (Outcome.PASS, Outcome.FAIL, Outcome.CHECK)
 REASONS: dict[Outcome, tuple[str, ...]] = {
@@ -141,6 +146,63 @@ class Proxy:
     def stop(self) -> None:
         self._loop.call_soon_threadsafe(self._end.set)
         self._thread.join(5)
+
+
+class Central:
+    """The real central, with a database of its own and no broker: its pages do not need one."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.port = folder, free_port()
+        self.config = folder / "central.yaml"
+        settings = {
+            "database": f"sqlite+aiosqlite:///{folder}/central.db", "data": str(folder), "port": self.port,
+            "broker": f"mqtt://127.0.0.1:{free_port()}", "policy": str(ROOT / "configs/policies/directive-22.json"),
+        }  # fmt: skip
+        self.config.write_text(json.dumps(settings))
+        told = subprocess.run(
+            self._command("setup", "--config"), check=True, cwd=ROOT, capture_output=True, text=True
+        ).stdout
+        self.admin = dict(line.split(": ") for line in told.splitlines())
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def _command(self, *words: str) -> list[str]:
+        return [sys.executable, "-m", "central", *words, str(self.config)]
+
+    def start(self) -> None:
+        self._process = subprocess.Popen(
+            self._command("serve"), cwd=ROOT, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+        )
+        while True:
+            try:
+                if httpx.get(f"http://127.0.0.1:{self.port}/health/live", timeout=5, trust_env=False).is_success:
+                    return
+            except httpx.TransportError:
+                time.sleep(0.02)
+
+    def kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def raise_alerts(self, *names: str) -> None:
+        row = (
+            "INSERT INTO alert (dedupe, kind, site, edge, camera, place, first_at, last_at, count, level, certainty,"
+            " evidence, late, ended, state) VALUES (?, 'breach', 'q-003', 'edge-01', ?, 'yard',"
+            " datetime('now'), datetime('now'), 1, 4, 'left', '', 0, 0, 'open')"
+        )
+        with closing(sqlite3.connect(self.folder / "central.db", timeout=10)) as connection, connection:
+            connection.executemany(row, [(name, name) for name in names])
+
+    def supervisor(self, browser: Browser, port: int) -> Page:
+        page = probed(browser)
+        page.goto(f"http://127.0.0.1:{port}/login?next=/supervisor")
+        page.fill("[name=name]", self.admin["name"])
+        page.fill("[name=password]", self.admin["password"])
+        page.click("main button")
+        page.wait_for_url("**/supervisor")
+        page.wait_for_selector("#alerts")
+        return page
 
 
 class _Officer:

@@ -1,0 +1,102 @@
+"""Every page of central in a real browser: in both languages it fits, everybody can use it, nothing is refused."""
+
+import shutil
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from central.inbox.intake import Message, take_states
+from central.keys import load as load_keys
+from models.view.page import LANGS
+from models.wire.events import CameraHealth, Counts, CrowdLevel, EdgeState, ZoneBreached, join, to_json
+from scripts.city.screens import Central, chromium, probed
+from tests.central.city import City
+from tests.looks import unfit, violations
+
+pytestmark = [
+    pytest.mark.flow,
+    pytest.mark.skipif(
+        shutil.which("chromium") is None,
+        reason="NO BROWSER: install chromium, else nobody has seen the pages",
+    ),
+]
+PAGES = ("/", "/supervisor", "/traffic", "/registry", "/people", "/audit", "/password")
+LONG = "nha-b-tang-2-phong-201-den-216-hanh-lang-phia-dong"
+
+
+@pytest.fixture(scope="module")
+def central(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Central]:
+    """With an alert, streets of every kind, and a person with a long name."""
+    folder = tmp_path_factory.mktemp("central")
+    made = Central(folder)
+    now = datetime.now(UTC)
+    city = City(f"sqlite+aiosqlite:///{folder}/central.db", load_keys(folder), Path(__file__).resolve().parents[2])
+    breach = ZoneBreached(
+        phase="open", incident="i-1", zone=LONG, track=1, box=(0.1, 0.1, 0.1, 0.2), foot=(0.15, 0.3), left_at=1.0,
+        reported_at=2.0, certainty="probable",
+    )  # fmt: skip
+    told = [
+        city.event(breach, camera="cam-" + "w" * 30, time=now),
+        city.event(CrowdLevel(zone="pho-hang-dao", level=4, since=1.0, counts=Counts(person=180)), time=now),
+        city.event(CrowdLevel(zone="nga-tu-so", level="paused", since=1.0, counts=Counts()), camera="cam-2", time=now),
+    ]
+    taken = city.take(join(told), now=now)
+    assert taken.new == 3, taken
+    health = CameraHealth(state="live", reason="frames", watch="quarantine", mode="armed", since=now)
+    lost = CameraHealth(state="unauthorised", reason="password", watch="traffic", mode="armed", since=now)
+    state = EdgeState(
+        state="online", boot="b", epoch="k3f9", at=now, waiting=12, cameras={"cam-1": health, "cam-2": lost}
+    )
+
+    async def tell(engine: AsyncEngine) -> None:
+        await take_states(engine, [Message("v1/cp-014/edge-01/state", to_json(state))], now)
+
+    city.run(tell)
+    made.start()
+    yield made
+    made.kill()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def page(central: Central, browser: Browser) -> Page:
+    return central.supervisor(browser, central.port)
+
+
+@pytest.mark.parametrize("lang", LANGS)
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_fits_and_everybody_can_use_it(page: Page, central: Central, path: str, lang: str) -> None:
+    faults: list[str] = []
+    listen = lambda message: faults.append(message.text) if message.type == "error" else None  # noqa: E731
+    page.on("console", listen)
+    page.goto(f"http://127.0.0.1:{central.port}{path}?lang={lang}")
+    page.wait_for_selector("main h1, main h2")
+    wrong = unfit(page)
+    pictures = Path(__file__).resolve().parents[2] / ".cache" / "screenshots"
+    pictures.mkdir(parents=True, exist_ok=True)
+    page.set_viewport_size({"width": 1366, "height": 768})
+    page.screenshot(path=pictures / f"central{path.replace('/', '-')}-{lang}.png")
+    page.remove_listener("console", listen)
+    assert wrong + faults == []
+    assert violations(page) == []
+
+
+@pytest.mark.parametrize("lang", LANGS)
+def test_the_log_in_fits_and_everybody_can_use_it(browser: Browser, central: Central, lang: str) -> None:
+    page = probed(browser)
+    page.goto(f"http://127.0.0.1:{central.port}/login?lang={lang}")
+    page.fill("[name=name]", "nobody")
+    page.fill("[name=password]", "a wrong password")
+    page.click("main button")
+    page.wait_for_selector(".fault")
+    assert unfit(page) == []
+    assert violations(page) == []
