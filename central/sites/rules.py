@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from itertools import islice
+from typing import Literal
 
 from models.wire.topics import Box
 
@@ -31,6 +32,8 @@ class CameraRow:
     at: datetime
     seen: bool
     """False whenever we cannot vouch for it: its box is offline, or it is not live."""
+    unseen_minutes: int = 0
+    """Of the last hour, rounded up: what nobody vouches for is no calm."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,3 +146,72 @@ def gap(box: str, epoch: str, rows: Sequence[tuple[int, bytes, int]]) -> Gap:
         repeated=sum(repeated for *_, repeated in rows),
         ranges=tuple(holes[:_NAMED_GAPS]),
     )
+
+
+# Coverage: what was seen, told by heartbeats. Conservative: nothing counts as seen that a box has not vouched for.
+
+Seeing = Literal["seen", "blind", "stalled"]
+STEP_SECONDS = 2.0
+"""A box's clock that moves by more than this against ours was set."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Beat:
+    """One word of a box about one camera, on central's clock."""
+
+    kind: Seeing | None
+    """None: the box itself does not know."""
+    began: datetime
+    """Since when the camera is in this state, by the box's own record."""
+    at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Span:
+    kind: Seeing
+    started: datetime
+    until: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Coverage:
+    """Of one camera over a time; the four parts are the whole, to the microsecond."""
+
+    seen: timedelta
+    blind: timedelta
+    stalled: timedelta
+    unknown: timedelta
+
+
+def seeing(state: str, mode: str) -> Seeing | None:
+    """What a camera's state is worth. In maintenance nobody looks, however good the picture is."""
+    if state == "unknown":
+        return None
+    if state in WATCHING:
+        return "blind" if mode == "maintenance" else "seen"
+    return "blind" if state in {"blind", "disabled"} else "stalled"
+
+
+def beat(last: Span | None, told: Beat) -> Span | None:
+    """The span that this word makes or makes longer: one that begins where `last` does takes its place."""
+    if told.kind is None or (last is not None and told.at <= last.until):
+        return None
+    unbroken = last is not None and last.kind == told.kind and told.began <= last.until
+    if last is not None and unbroken:
+        return replace(last, until=told.at)
+    # The state's own beginning may lie behind words that were lost on the way; never before what is known already.
+    started = told.began if last is None else max(told.began, last.until)
+    started = max(started, told.at - timedelta(days=1))
+    return Span(kind=told.kind, started=min(started, told.at), until=told.at)
+
+
+def coverage(spans: Iterable[Span], since: datetime, until: datetime) -> Coverage:
+    """The parts of the time from `since` to `until`; where spans overlap, the earlier one counts."""
+    parts: dict[str, timedelta] = dict.fromkeys(("seen", "blind", "stalled"), timedelta())
+    told_until = since
+    for span in sorted(spans, key=lambda span: (span.started, span.until)):
+        start, end = max(span.started, told_until), min(span.until, until)
+        if end > start:
+            parts[span.kind] += end - start
+            told_until = end
+    return Coverage(**parts, unknown=max(until - since, timedelta()) - sum(parts.values(), timedelta()))

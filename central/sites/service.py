@@ -1,9 +1,11 @@
 """The only door to boxes and cameras."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from itertools import groupby
+from math import ceil
 from typing import Any
 
 from msgspec import UNSET
@@ -13,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from central import db
 from central.sites import rules
 from central.sites.rules import Came, CameraRow, EdgeRow
-from central.sites.tables import camera_health, camera_status, edge, sequence_seen
+from central.sites.tables import camera_health, camera_status, edge, sequence_seen, watch_span
 from models.wire.events import CameraStatus, EdgeState, Event
 from models.wire.topics import Box
 
@@ -41,6 +43,8 @@ async def record_states(connection: AsyncConnection, told: Sequence[Told], recei
     }
     cameras: dict[tuple[str, str, str], dict[str, Any]] = {}
     changed: dict[Box, dict[str, Any]] = {}
+    beats: dict[tuple[str, str, str], rules.Beat] = {}
+    steps: dict[Box, float] = {}
     for one in told:
         box, state = one.box, one.state
         known = changed.get(box) or held.get(box)
@@ -52,9 +56,16 @@ async def record_states(connection: AsyncConnection, told: Sequence[Told], recei
             row["at"] = state.at if one.replayed else received_at
             if not one.replayed:
                 row["skew"] = (state.at - received_at).total_seconds()
+                if known is not None and known["skew"] is not None and known["boot"] == state.boot:
+                    steps[box] = row["skew"] - known["skew"]
         row |= {name: value for name in ("waiting", "version") if (value := getattr(state, name)) is not UNSET}
         changed[box] = row
         for name, health in {} if state.cameras is UNSET else state.cameras.items():
+            if state.at is not UNSET and not one.replayed:
+                # both on the box's clock, so that its error goes out
+                began = received_at - max(state.at - health.since, timedelta())
+                kind = rules.seeing(health.state, health.mode)
+                beats[box.site, box.edge, name] = rules.Beat(kind=kind, began=began, at=received_at)
             cameras[box.site, box.edge, name] = {
                 "state": health.state,
                 "reason": health.reason,
@@ -66,6 +77,57 @@ async def record_states(connection: AsyncConnection, told: Sequence[Told], recei
     await _upsert(connection, edge, ("site", "edge"), [changed[box] for box in sorted(changed)])
     rows = [dict(zip(_CAMERA_KEY, key, strict=True)) | cameras[key] for key in sorted(cameras)]
     await _upsert(connection, camera_health, _CAMERA_KEY, rows, newer="at")
+    await _cover(connection, beats, steps, received_at)
+
+
+async def _cover(
+    connection: AsyncConnection,
+    beats: Mapping[tuple[str, str, str], rules.Beat],
+    steps: Mapping[Box, float],
+    now: datetime,
+) -> None:
+    """Spans go on or begin; a box's clock that was set is a row of its own and no time."""
+    if not beats:
+        return
+    held = await _spans(connection, now - timedelta(days=1), {site for site, _, _ in beats})
+    changed = []
+    for key in sorted(beats):
+        span = rules.beat(held[key][-1] if held.get(key) else None, beats[key])
+        if span is not None:
+            changed.append(_span_row(key, span.kind, span.started, span.until, 0.0))
+        step_s = steps.get(Box(*key[:2]), 0.0)
+        if abs(step_s) > rules.STEP_SECONDS:
+            changed.append(_span_row(key, "step", now, now, step_s))
+    await _upsert(connection, watch_span, (*_CAMERA_KEY, "started", "kind"), changed)
+
+
+def _span_row(
+    key: tuple[str, str, str], kind: str, started: datetime, until: datetime, step_s: float
+) -> dict[str, Any]:
+    told = {"kind": kind, "started": started, "until": until, "step_s": step_s}
+    return dict(zip(_CAMERA_KEY, key, strict=True)) | told
+
+
+async def _spans(
+    connection: AsyncConnection, since: datetime, sites: Collection[str] = ()
+) -> dict[tuple[str, str, str], list[rules.Span]]:
+    """Of each camera, oldest first."""
+    query = select(watch_span).where(watch_span.c.until > since, watch_span.c.kind != "step")
+    if sites:
+        query = query.where(watch_span.c.site.in_(sorted(sites)))
+    found: dict[tuple[str, str, str], list[rules.Span]] = defaultdict(list)
+    for row in (await connection.execute(query.order_by(watch_span.c.started))).mappings():
+        key = row["site"], row["edge"], row["camera"]
+        found[key].append(rules.Span(kind=row["kind"], started=row["started"], until=row["until"]))
+    return found
+
+
+async def coverage(
+    connection: AsyncConnection, since: datetime, until: datetime
+) -> dict[tuple[str, str, str], rules.Coverage]:
+    """What each camera (site, edge, camera) saw of this time."""
+    spans = await _spans(connection, since)
+    return {key: rules.coverage(all_, since, until) for key, all_ in spans.items()}
 
 
 async def _upsert(
@@ -208,9 +270,20 @@ async def cameras(connection: AsyncConnection, places: Sequence[str] = ()) -> li
         )
         if status["at"] >= row["at"]:
             row |= {name: status[name] for name in ("state", "reason", "at")}
+    now = datetime.now(UTC)
+    covered = await coverage(connection, now - timedelta(hours=1), now)
     found = [
-        CameraRow(**row, seen=rules.seen(row["state"], boxes.get((row["site"], row["edge"]))))
+        CameraRow(
+            **row,
+            seen=rules.seen(row["state"], boxes.get((row["site"], row["edge"]))),
+            unseen_minutes=_unseen_minutes(covered.get((row["site"], row["edge"], row["camera"]))),
+        )
         for row in rows.values()
         if not places or row["site"] in places
     ]
     return sorted(found, key=lambda row: (row.seen, row.site, row.edge, row.camera))
+
+
+def _unseen_minutes(covered: rules.Coverage | None) -> int:
+    hour = timedelta(hours=1)
+    return ceil((hour - (timedelta() if covered is None else covered.seen)) / timedelta(minutes=1))

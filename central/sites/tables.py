@@ -56,3 +56,17 @@ sequence_seen = Table(
     Column("repeated", BigInteger, nullable=False),  # events that came although they were there
     Column("at", Moment, nullable=False),
 )
+
+# What a camera saw, on central's clock. Between two spans nobody vouches for anything.
+watch_span = Table(
+    "watch_span",
+    metadata,
+    Column("site", Text, primary_key=True),
+    Column("edge", Text, primary_key=True),
+    Column("camera", Text, primary_key=True),
+    Column("started", Moment, primary_key=True),
+    Column("kind", Text, primary_key=True),  # seen, blind, stalled; step: the box's clock was set
+    Column("until", Moment, nullable=False),
+    Column("step_s", Float, nullable=False),
+    Index(None, "until"),
+)

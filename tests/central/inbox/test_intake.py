@@ -186,3 +186,9 @@ def test_an_event_that_the_database_refuses_is_buried_and_the_others_are_kept(ci
     taken = city.take(join([*story(city), city.event(huge)]))
     assert city.count(event) + taken.dead == 6
     assert taken.new >= 5
+
+
+def test_evidence_is_countersigned_in_the_receipt(city: City) -> None:
+    name = "ab" * 32
+    (_, receipt), *_ = city.take(join([city.event(breach("open"), dataref=name)])).receipts
+    assert receipt.evidence == {name: city.keys.countersign(name, NOW)}

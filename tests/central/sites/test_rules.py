@@ -1,9 +1,12 @@
 """Which sequences have come, and which have not."""
 
+from datetime import UTC, datetime, timedelta
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from central.sites.rules import Came, came_of, chunks, gap, joined
+from central.sites.rules import Beat, Came, Span, beat, came_of, chunks, coverage, gap, joined, seeing
 from models.wire.events import ranges
 from models.wire.topics import Box
 
@@ -40,3 +43,88 @@ def test_a_box_that_is_unsure_hears_what_has_come_and_nothing_else(came: set[int
 def test_a_repeated_event_is_counted() -> None:
     (chunk,) = chunks([Came(BOX, "k3f9", frozenset({1, 2, 3}), frozenset({2}))]).values()
     assert chunk.repeated == 1
+
+
+START = datetime(2021, 9, 21, tzinfo=UTC)
+
+
+def at(second: float) -> datetime:
+    return START + timedelta(seconds=second)
+
+
+def test_a_state_that_goes_on_is_one_span_and_an_outage_of_the_line_heals_by_the_boxs_own_record() -> None:
+    first = beat(None, Beat(kind="seen", began=at(0), at=at(5)))
+    assert first == Span(kind="seen", started=at(0), until=at(5))
+    assert beat(first, Beat(kind="seen", began=at(0), at=at(600))) == Span(kind="seen", started=at(0), until=at(600))
+
+
+def test_between_two_states_only_what_the_box_vouches_for_counts() -> None:
+    last = Span(kind="seen", started=at(0), until=at(10))
+    assert beat(last, Beat(kind="stalled", began=at(13), at=at(15))) == Span(
+        kind="stalled", started=at(13), until=at(15)
+    )
+    assert beat(last, Beat(kind="seen", began=at(14), at=at(15))) == Span(kind="seen", started=at(14), until=at(15))
+    assert beat(last, Beat(kind=None, began=at(12), at=at(15))) is None
+
+
+@pytest.mark.parametrize(
+    ("state", "mode", "worth"),
+    [
+        ("live", "armed", "seen"),
+        ("live", "trial", "seen"),
+        ("live", "maintenance", "blind"),
+        ("blind", "armed", "blind"),
+        ("disabled", "armed", "blind"),
+        ("stalled", "armed", "stalled"),
+        ("refused", "armed", "stalled"),
+        ("unknown", "armed", None),
+    ],
+)
+def test_what_a_cameras_state_is_worth(state: str, mode: str, worth: str | None) -> None:
+    assert seeing(state, mode) == worth
+
+
+moments = st.floats(-100, 5000, allow_nan=False).map(at)
+kinds = st.sampled_from(["seen", "blind", "stalled"])
+
+
+@given(st.lists(st.builds(Span, kind=kinds, started=moments, until=moments), max_size=40), moments, moments)
+def test_the_parts_are_the_whole_whatever_spans_there_are(spans: list[Span], one: datetime, other: datetime) -> None:
+    since, until = min(one, other), max(one, other)
+    found = coverage(spans, since, until)
+    parts = (found.seen, found.blind, found.stalled, found.unknown)
+    assert sum(parts, timedelta()) == until - since
+    assert min(parts) >= timedelta()
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(["live", "stalled", "blind", "dead"]), st.integers(1, 60)), max_size=30),
+    st.lists(st.booleans(), min_size=400, max_size=400),
+    st.lists(st.floats(-90_000, 90_000), min_size=31, max_size=31),
+)
+def test_no_second_counts_as_seen_that_was_not(
+    lives: list[tuple[str, int]], lost: list[bool], clocks: list[float]
+) -> None:
+    """A camera's states one after the other, a word every five seconds, some of them lost. Dead: its box is off. Each
+    state brings another wall clock.
+    """
+    truth: list[str] = []
+    spans: dict[datetime, Span] = {}
+    last: Span | None = None
+    for (state, seconds), clock in zip(lives, clocks, strict=False):
+        began = len(truth)
+        truth += [state] * seconds
+        for second in range(began, len(truth)):
+            if second % 5 or state == "dead" or lost[second // 5]:
+                continue
+            # the box's own clock stands in both, and goes out
+            told_at, since = second + clock, began + clock
+            told = Beat(kind=seeing(state, "armed"), began=at(second - (told_at - since)), at=at(second))
+            span = beat(last, told)
+            if span is not None:
+                last = spans[span.started] = span
+    found = coverage(spans.values(), at(0), at(len(truth)))
+    for part, name in ((found.seen, "live"), (found.stalled, "stalled"), (found.blind, "blind")):
+        assert part <= timedelta(seconds=truth.count(name) + 0.001 * len(lives))
+    whole = found.seen + found.blind + found.stalled + found.unknown
+    assert whole == timedelta(seconds=len(truth))
