@@ -1,4 +1,4 @@
-"""`python -m edge run CONFIG`, `replay CLIP --config FILE`, `track CLIP --config FILE --mot OUT`, `read IMAGE…`."""
+"""The edge box's command line: `python -m edge run CONFIG` and what else `--help` names."""
 
 import argparse
 import json
@@ -42,6 +42,12 @@ def _arguments() -> argparse.ArgumentParser:
         help="writes OUT.det.txt (boxes with scores) and OUT.txt (tracks)",
     )
     replay.add_argument("--start", type=_moment, default=_START, help="when the clip begins (default %(default)s)")
+    doctor = verbs.add_parser("doctor", help="look at what each camera really sends, and say what to change on it")
+    doctor.add_argument("config", type=Path)
+    doctor.add_argument("camera", nargs="?", help="only this one")
+    bundle = verbs.add_parser("diagnose", help="findings, configuration without secrets and blurred stills in one file")
+    bundle.add_argument("config", type=Path)
+    bundle.add_argument("--out", type=Path, default=Path("diagnosis.tar.gz"))
     read = verbs.add_parser("read", help="print the codes in pictures, a JSON line for each picture")
     read.add_argument("images", type=Path, nargs="+", metavar="IMAGE")
     return parser
@@ -91,6 +97,27 @@ def _read(images: Sequence[Path]) -> int:
     return 1 if faults else 0
 
 
+def _doctor(config: Path, only: str | None) -> int:
+    from edge import doctor  # noqa: PLC0415  (see above)
+
+    cameras = [camera for camera in load(config, EdgeSettings).cameras if only in {None, camera.id}]
+    if not cameras:
+        raise BadDocument(f"{config}: no camera {only!r}; give one that is in the file")
+    seen = 0
+    for camera in cameras:
+        found, _ = doctor.examine(camera)
+        seen += found.width > 0
+        print("\n".join(doctor.lines(found, camera)), flush=True)
+    return 0 if seen == len(cameras) else 1
+
+
+def _diagnose(config: Path, out: Path) -> None:
+    from edge import doctor  # noqa: PLC0415  (see above)
+
+    doctor.bundle(load(config, EdgeSettings), out)
+    print(out)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit status: 1 when a picture could not be read, 2 for a document or clip that cannot be used."""
     given = _arguments().parse_args(arguments)
@@ -104,6 +131,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 _replay(given.clip, given.config, given.camera, given.start)
             case "track":
                 _track(given.clip, given.config, given.camera, given.mot)
+            case "doctor":
+                return _doctor(given.config, given.camera)
+            case "diagnose":
+                _diagnose(given.config, given.out)
             case _:
                 return _read(given.images)
     except BadDocument as error:
