@@ -1,12 +1,13 @@
 """Codes in a picture, and where a code is that cannot be read yet.
 
-What moves the limit from 3 to 2 pixels per module is enlarging (x2, x3 cubic), not filtering. Bytes come out as they
-are in the symbol, text only where those bytes are UTF-8.
+zxing-cpp reads what has 3 pixels a module. What it misses we enlarge (that moves the limit to 2), and where a symbol
+can be found by its known modules it is equalized (1.5, and through blur). Bytes come out as they are in the symbol,
+text only where those bytes are UTF-8.
 """
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, Protocol
 
@@ -14,6 +15,9 @@ import cv2
 import numpy as np
 import zxingcpp
 from numpy.typing import NDArray
+
+from models.vision.equalizer import sharpened
+from models.vision.finder import Geometry, find, textured
 
 cv2.setNumThreads(1)
 
@@ -27,6 +31,9 @@ QR = ("QRCodeModel2",)
 """Codes of phones and cards. The whole QR family (micro, rectangular) takes twice the time."""
 LIVE_SIDE_PX = 1440
 STILL_SIDE_PX = 4500
+TIGHT_PX = 300
+"""A window up to this is enlarged three times as well."""
+MOST_PLACES = 3
 _WORTH_ENLARGING = 1.25
 
 
@@ -51,7 +58,16 @@ class Look:
     """What one picture showed: codes read, and corners of symbols that were seen but not read."""
 
     codes: tuple[Code, ...]
-    located: tuple[Corners, ...]
+    located: tuple["Located", ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Located:
+    """A symbol that is there and cannot be read."""
+
+    corners: Corners
+    px_per_module: float | None
+    """None where only a part of it was seen."""
 
 
 class Reader(Protocol):
@@ -70,9 +86,9 @@ def utf8(payload: bytes) -> str | None:
         return None
 
 
-def _corners(position: Any, scale: float, x: int, y: int) -> Corners:
+def _corners(position: Any, scale: float) -> Corners:
     def at(point: Any) -> Point:
-        return point.x / scale + x, point.y / scale + y
+        return point.x / scale, point.y / scale
 
     return at(position.top_left), at(position.top_right), at(position.bottom_right), at(position.bottom_left)
 
@@ -88,8 +104,67 @@ def clip_region(region: Region, height: int, width: int) -> Region:
     return left, top, max(min(x + w, width) - left, 0), max(min(y + h, height) - top, 0)
 
 
+def _around(corners: Corners, times: float) -> Region:
+    """A box about the corners, `times` as wide and high as they are."""
+    xs, ys = zip(*corners, strict=True)
+    w, h = (max(xs) - min(xs)) * times, (max(ys) - min(ys)) * times
+    return round((min(xs) + max(xs) - w) / 2), round((min(ys) + max(ys) - h) / 2), round(w), round(h)
+
+
+def _grown(region: Region) -> Region:
+    x, y, w, h = region
+    rim = 8 + max(w, h) // 12
+    return x - rim, y - rim, w + 2 * rim, h + 2 * rim
+
+
+def _meet(a: Region, b: Region) -> bool:
+    return a[0] < b[0] + b[2] and b[0] < a[0] + a[2] and a[1] < b[1] + b[3] and b[1] < a[1] + a[3]
+
+
+def _same(a: Region, b: Region) -> bool:
+    return sum(abs(p - q) for p, q in zip(a, b, strict=True)) < 0.2 * (a[2] + a[3])
+
+
+def _named(geometry: Geometry) -> Located:
+    a, b, c, d = ((float(x), float(y)) for x, y in geometry.corners)
+    return Located(corners=(a, b, c, d), px_per_module=round(side_px((a, b, c, d)) / geometry.side, 2))
+
+
+def _shift(corners: Corners, x: int, y: int) -> Corners:
+    a, b, c, d = ((px + x, py + y) for px, py in corners)
+    return a, b, c, d
+
+
+def _shifted(code: Code, x: int, y: int) -> Code:
+    return replace(code, corners=_shift(code.corners, x, y))
+
+
+def _shifted_place(one: Located, x: int, y: int) -> Located:
+    return replace(one, corners=_shift(one.corners, x, y))
+
+
+def _moved(look: Look, x: int, y: int) -> Look:
+    return Look(
+        codes=tuple(_shifted(code, x, y) for code in look.codes),
+        located=tuple(_shifted_place(one, x, y) for one in look.located),
+    )
+
+
+def _read_already(corners: Corners, codes: Iterable[Code]) -> bool:
+    x, y = (sum(part) / 4 for part in zip(*corners, strict=True))
+    return any(math.dist((x, y), code.centre) < side_px(code.corners) for code in codes)
+
+
 class QrReader:
-    """zxing-cpp with our ladder of scales. `thorough` is for stills: every step, at the cost of some 50 ms."""
+    """Reads pictures, each on its own or in the order of a film: it remembers where it found something last.
+
+    `thorough` is for stills: inverted codes and every other step, at the cost of some 50 ms where there is nothing.
+    """
+
+    ENLARGED_TURNS = 4
+    """With a code in hand, enlarging only looks for a second, smaller one: every so many pictures is enough."""
+    SLOW_TURNS = 20
+    """Inverted and very large codes are looked for in every so many pictures that show none of the usual ones."""
 
     def __init__(self, *, formats: Sequence[str] = QR, thorough: bool = False) -> None:
         wanted: Mapping[str, Any] = zxingcpp.BarcodeFormat.__members__
@@ -97,51 +172,117 @@ class QrReader:
         if unknown or not formats:
             raise ValueError(f"unknown code formats {unknown}; take some of {', '.join(wanted)}")
         self._formats: Any = [wanted[name] for name in formats]
+        self._squares = any(name.startswith("QRCode") for name in formats)
         self._thorough = thorough
+        self._turn = 0
+        self._missed = 0
+        self._last: Region | None = None
 
     def read(self, y: Pixels) -> list[Code]:
         """Every code in a luma picture."""
-        if not self._thorough:
-            return list(self.look(y).codes)
-        found: list[Code] = []
-        for codes in self._every_step(y):
-            merge(found, codes)
-        return found
+        return list(self.look(y).codes)
 
-    def look(self, y: Pixels, region: Region | None = None, *, scales: Sequence[int] = (1, 2, 3)) -> Look:
-        """The first of the scales that reads something in the region; corners are those of the whole picture."""
+    def look(self, y: Pixels, region: Region | None = None, *, stirred: Sequence[Region] = ()) -> Look:
+        """What the region shows; corners are those of the whole picture. `stirred` is where something has moved."""
         height, width = y.shape
         left, top, w, h = clip_region(region or (0, 0, width, height), height, width)
-        located: list[Corners] = []
-        if w and h:
-            part = np.ascontiguousarray(y[top : top + h, left : left + w])
-            for scale in scales:
-                codes, failed = self._at(part, scale, left, top, LIVE_SIDE_PX)
-                located += failed
-                if codes:
-                    return Look(codes=tuple(codes), located=tuple(located))
-        return Look(codes=(), located=tuple(located))
+        if not w or not h:
+            return Look(codes=(), located=())
+        self._turn += 1
+        part = np.ascontiguousarray(y[top : top + h, left : left + w])
+        moved = [clip_region((x - left, t - top, a, b), h, w) for x, t, a, b in stirred]
+        look = self._still(part) if self._thorough else self._live(part, moved)
+        return _moved(look, left, top)
 
-    def _at(self, part: Pixels, scale: int, x: int, y: int, side_px: int) -> tuple[list[Code], list[Corners]]:
-        factor = float(min(scale, max(1.0, side_px / max(part.shape))))
-        if factor < scale and factor < _WORTH_ENLARGING:
+    def _live(self, part: Pixels, stirred: Sequence[Region]) -> Look:
+        codes, failed = self._decode(part, 1.0)
+        again = self._turn % self.ENLARGED_TURNS == 0
+        if codes and not failed and not again:
+            self._missed = 0
+            self._last = _around(codes[0].corners, 1.5)
+            return Look(codes=tuple(codes), located=())
+        if not codes:
+            merge(codes, self._half(part))
+        located: list[Located] = []
+        if not codes or failed or again:
+            located = self._near(part, codes, failed, stirred)
+        if codes:
+            self._missed = 0
+            self._last = _around(codes[-1].corners, 1.5)
+        else:
+            self._missed += 1
+            if self._missed % self.SLOW_TURNS == 0:
+                merge(codes, self._slow(part))
+        return Look(codes=tuple(codes), located=tuple(one for one in located if not _read_already(one.corners, codes)))
+
+    def _near(
+        self, part: Pixels, codes: list[Code], failed: Sequence[Corners], stirred: Sequence[Region]
+    ) -> list[Located]:
+        """Enlarge and equalize where a symbol may be: what failed, what was there last, what has a code's texture."""
+        height, width = part.shape
+        located = [Located(corners=corners, px_per_module=None) for corners in failed]
+        places = [(_around(corners, 1.4), True) for corners in failed[:2]]
+        if self._last is not None and not codes:
+            places.append((self._last, True))
+        places += [(_grown(one.region), one.is_solid) for one in textured(part, MOST_PLACES)]
+        if stirred:
+            places.sort(key=lambda place: not any(_meet(place[0], box) for box in stirred))
+        tried: list[Region] = []
+        for place, is_likely in places:
+            box = clip_region(place, height, width)
+            if not box[2] or not box[3] or any(_same(box, old) for old in tried) or len(tried) == MOST_PLACES:
+                continue
+            tried.append(box)
+            x, y, w, h = box
+            window = np.ascontiguousarray(part[y : y + h, x : x + w])
+            # different scales see different symbols: a film gets one of them in each picture
+            scale = 2 + (self._turn + len(tried)) % 2 if max(w, h) < TIGHT_PX else 2
+            found, unread = self._enlarged(window, scale, LIVE_SIDE_PX)
+            geometry = find(window) if self._squares and is_likely and not found else None
+            if geometry is not None:
+                found += self._equalized(window, geometry)
+                unread = unread if found else [_named(geometry)]
+            merge(codes, (_shifted(code, x, y) for code in found))
+            located += [_shifted_place(one, x, y) for one in unread]
+            if unread and not found:
+                self._last = box
+            if found and not failed:
+                break
+        return located
+
+    def _half(self, part: Pixels) -> list[Code]:
+        """At half its size noise is halved too: a large code in the dark, for a fifth of a millisecond."""
+        half: Any = cv2.resize(part, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+        return self._decode(half, 0.5)[0]
+
+    def _enlarged(self, part: Pixels, scale: int, most_px: int) -> tuple[list[Code], list[Located]]:
+        factor = float(min(scale, max(1.0, most_px / max(part.shape))))
+        if factor < _WORTH_ENLARGING:
             return [], []  # as large as we ever make it: scale 1 has seen the same
-        bigger = part if factor == 1.0 else cv2.resize(part, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC)
-        return self._decode(bigger, factor, x, y)
+        codes, failed = self._decode(
+            cv2.resize(part, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC), factor
+        )
+        return codes, [Located(corners=corners, px_per_module=None) for corners in failed]
 
-    def _decode(
-        self, picture: Any, scale: float, x: int = 0, y: int = 0, **options: Any
-    ) -> tuple[list[Code], list[Corners]]:
+    def _equalized(self, window: Pixels, geometry: Geometry) -> list[Code]:
+        named = _named(geometry)
+        for drawing in sharpened(window, geometry):
+            codes, _ = self._decode(drawing, 1.0)
+            if codes:
+                return [replace(code, corners=named.corners, px_per_module=named.px_per_module) for code in codes[:1]]
+        return []
+
+    def _decode(self, picture: Any, scale: float, **options: Any) -> tuple[list[Code], list[Corners]]:
         codes: list[Code] = []
         failed: list[Corners] = []
         settings: dict[str, Any] = {"try_invert": False, "try_downscale": False, "return_errors": True, **options}
         for symbol in zxingcpp.read_barcodes(picture, formats=self._formats, **settings):
-            corners = _corners(symbol.position, scale, x, y)
+            corners = _corners(symbol.position, scale)
             if not symbol.valid:
                 failed.append(corners)
                 continue
             payload = bytes(symbol.bytes)
-            extra: Any = symbol.extra
+            extra: Any = symbol.extra or {}
             modules = _modules(str(extra.get("Version", "")))
             codes.append(
                 Code(
@@ -154,15 +295,35 @@ class QrReader:
             )
         return codes, failed
 
-    def _every_step(self, y: Pixels) -> Iterator[list[Code]]:
-        picture = np.ascontiguousarray(y)
-        yield self._decode(picture, 1.0, try_invert=True, try_downscale=True)[0]
+    def _slow(self, part: Pixels) -> list[Code]:
+        """Light on dark, and the histogram of the whole instead of each place's own."""
+        codes = self._decode(part, 1.0, try_invert=True, try_downscale=True)[0]
+        return codes or self._decode(part, 1.0, binarizer=zxingcpp.Binarizer.GlobalHistogram)[0]
+
+    def _still(self, part: Pixels) -> Look:
+        """One step after the other, until something is read and nothing that was located is left unread."""
+        codes: list[Code] = []
+        located: list[Corners] = []
+        for found, failed in self._every_step(part):
+            merge(codes, found)
+            located += failed
+            if codes and all(_read_already(corners, codes) for corners in located):
+                break
+        unread = [Located(corners=c, px_per_module=None) for c in located if not _read_already(c, codes)]
+        return Look(codes=tuple(codes), located=tuple(unread))
+
+    def _every_step(self, part: Pixels) -> Iterator[tuple[list[Code], list[Corners]]]:
+        yield self._decode(part, 1.0, try_invert=True, try_downscale=True)
+        yield self._half(part), []
+        codes: list[Code] = []
+        yield codes, [one.corners for one in self._near(part, codes, (), ())]
+        for again in (part, cv2.GaussianBlur(part, (0, 0), 1.5)):
+            yield self._decode(again, 1.0, binarizer=zxingcpp.Binarizer.GlobalHistogram)[0], []
         for scale in (2, 3):
-            yield self._at(picture, scale, 0, 0, STILL_SIDE_PX)[0]
-        half: Any = cv2.resize(picture, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
-        yield self._decode(half, 0.5, try_invert=True)[0]
-        for again in (picture, cv2.GaussianBlur(picture, (0, 0), 1.5)):
-            yield self._decode(again, 1.0, binarizer=zxingcpp.Binarizer.GlobalHistogram)[0]
+            found, _ = self._enlarged(part, scale, STILL_SIDE_PX)
+            yield found, []
+        half: Any = cv2.resize(part, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+        yield self._decode(half, 0.5, try_invert=True)[0], []
 
 
 def merge(found: list[Code], more: Iterable[Code]) -> None:

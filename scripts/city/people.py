@@ -104,7 +104,7 @@ CAST: tuple[Role, Role, Role] = (
 """In the order in which they come to the camera. The last one is in no registry."""
 
 
-def _residents(rows: int, dice: random.Random) -> list[Person]:
+def residents(rows: int, dice: random.Random) -> list[Person]:
     surnames = dice.choices(list(_SURNAMES), list(_SURNAMES.values()), k=rows)
     eldest = date(1935, 1, 1).toordinal()
     youngest = date(2015, 12, 31).toordinal()
@@ -137,7 +137,7 @@ def write(path: Path, now: datetime, *, rows: int = 100_000, seed: int = 1405) -
     with path.open("w", encoding="utf-8", newline="") as file:
         out = csv.writer(file)
         out.writerow(HEADER)
-        for person in _residents(max(0, rows - 2), dice):
+        for person in residents(max(0, rows - 2), dice):
             fate = dice.random()
             hours = dice.random() * (24 if dice.random() < 0.85 else 24 * 14)
             out.writerow(

@@ -12,7 +12,7 @@ from edge.eyes.frame import Frame, Pixels
 from edge.settings import Camera
 from edge.sighting import Reading, Scanned, Sighting
 from models.passes.classify import classify
-from models.vision.qr import Code, Corners, QrReader, Region, clip_region, merge
+from models.vision.qr import Code, Corners, QrReader, Region, clip_region
 from models.vision.zones import signed_distance
 
 
@@ -55,7 +55,7 @@ class _Stir:
 
 
 class CheckpointWatch:
-    """Every frame that stirs is read at x1; when that fails, where it stirred is read at x2 and x3 by turns."""
+    """Every frame that stirs is read, and for a while after; a still one twice a second."""
 
     detector: str | None = None
 
@@ -78,7 +78,6 @@ class CheckpointWatch:
         self._stirred_s = float("-inf")
         self._looked_s = float("-inf")
         self._announced_s = float("-inf")
-        self._turn = 0
         self._shown: dict[bytes, _Shown] = {}
 
     def see(self, frame: Frame) -> list[Sighting]:
@@ -89,7 +88,7 @@ class CheckpointWatch:
         if quiet and frame.stream_s - self._looked_s < self.IDLE_LOOK_S:
             return []
         self._looked_s = frame.stream_s
-        codes, located = self._read(frame, enlarge=not quiet)
+        codes, located = self._read(frame)
         sightings: list[Sighting] = []
         self._forget(frame.stream_s)
         for code in codes:
@@ -100,19 +99,11 @@ class CheckpointWatch:
             sightings.insert(0, Reading(camera=frame.camera, seen_at=frame.seen_at))
         return sightings
 
-    def _read(self, frame: Frame, *, enlarge: bool) -> tuple[list[Code], list[Corners]]:
+    def _read(self, frame: Frame) -> tuple[list[Code], list[Corners]]:
         height, width = frame.y.shape
         whole = self._lane_region(height, width)
-        look = self._reader.look(frame.y, whole, scales=(1,))
-        codes, located = list(look.codes), list(look.located)
-        self._turn += 1
-        # With a code in hand the larger scales only look for a second, smaller one: every fourth frame is enough.
-        if enlarge and (not codes or self._turn % 4 == 0):
-            scale = 2 + self._turn // (4 if codes else 1) % 2
-            for region in [_around(corners, 1.25) for corners in located[:2]] or self._stirred:
-                more = self._reader.look(frame.y, _common(region, whole), scales=(scale,))
-                merge(codes, more.codes)
-                located += more.located
+        look = self._reader.look(frame.y, whole, stirred=self._stirred)
+        codes, located = list(look.codes), [one.corners for one in look.located]
         placed = [code for code in codes if not self._lanes or self._lane(code, height, width)]
         return placed, located
 
@@ -191,9 +182,3 @@ def _around(corners: Corners, times: float) -> Region:
     side = max(max(xs) - min(xs), max(ys) - min(ys), 32.0) * times
     middle = (min(xs) + max(xs)) / 2, (min(ys) + max(ys)) / 2
     return round(middle[0] - side / 2), round(middle[1] - side / 2), round(side), round(side)
-
-
-def _common(a: Region, b: Region) -> Region:
-    left, top = max(a[0], b[0]), max(a[1], b[1])
-    right, bottom = min(a[0] + a[2], b[0] + b[2]), min(a[1] + a[3], b[1] + b[3])
-    return left, top, max(right - left, 0), max(bottom - top, 0)

@@ -8,6 +8,9 @@ import cv2
 import numpy as np
 import pytest
 import segno
+import zxingcpp
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from models.vision.qr import Pixels, PyzbarReader, QrReader
 
@@ -51,23 +54,36 @@ def test_several_codes_in_one_picture_are_all_read() -> None:
 def test_a_code_too_small_at_first_is_read_enlarged() -> None:
     code = cv2.resize(printed("0123456789AB" * 8, scale=8), None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
     table = cv2.GaussianBlur(on_table((code.astype(np.uint8), 100, 100)), (0, 0), 1.0).astype(np.uint8)
-    reader = QrReader()
-    assert not reader.look(table, scales=(1,)).codes
-    (read,) = reader.look(table, (80, 80, 200, 200), scales=(1, 2, 3)).codes
+    assert not zxingcpp.read_barcodes(table)
+    (read,) = QrReader().look(table, (80, 80, 200, 200)).codes
     assert read.corners[0] == pytest.approx((108, 108), abs=3)
+    assert read.px_per_module == pytest.approx(2.0, abs=0.2)
+
+
+def test_a_blurred_code_that_no_enlarging_helps_is_equalized() -> None:
+    code = cv2.resize(printed("0123456789AB" * 12, scale=8), None, fx=0.3, fy=0.3, interpolation=cv2.INTER_AREA)
+    table = cv2.GaussianBlur(on_table((code.astype(np.uint8), 100, 100)), (0, 0), 1.4).astype(np.uint8)
+    for scale in (1, 2, 3, 4):
+        assert not zxingcpp.read_barcodes(cv2.resize(table, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC))
+    (read,) = QrReader().read(table)
+    assert read.text == "0123456789AB" * 12
+    assert read.corners[2] == pytest.approx((100 + 0.3 * 8 * 45, 100 + 0.3 * 8 * 45), abs=2)
+    assert read.px_per_module == pytest.approx(2.4, abs=0.1)
 
 
 def test_a_damaged_code_is_located_though_not_read() -> None:
     code = printed("0123456789AB" * 8)
     code[40:110, 60:130] = 255
-    look = QrReader().look(on_table((code, 100, 100)), scales=(1,))
+    look = QrReader().look(on_table((code, 100, 100)))
     assert not look.codes
     assert look.located
 
 
-def test_an_inverted_code_is_read_only_when_thorough() -> None:
+def test_an_inverted_code_is_read_when_thorough_and_now_and_then_in_a_film() -> None:
     table = on_table((printed("night mode"), 100, 100))
-    assert not QrReader().read(255 - table)
+    film = QrReader()
+    assert not film.read(255 - table)
+    assert any(film.read(255 - table) for _ in range(QrReader.SLOW_TURNS))
     assert [code.text for code in QrReader(thorough=True).read(255 - table)] == ["night mode"]
 
 
@@ -87,6 +103,26 @@ def test_the_second_reader_reads_or_says_what_is_missing() -> None:
         assert "apt-get install libzbar0" in str(error)  # noqa: PT017  (either is right, by what this machine has)
         return
     assert [code.payload for code in reader.read(on_table((printed("plain"), 100, 100)))] == [b"plain"]
+
+
+@given(
+    text=st.text(
+        st.sampled_from("AĂÂBCDĐEÊGHIKLMNOÔƠPQRSTUƯVXYÀẢÃÁẠẰẾỘỨỶ abcđêôơưạếộự|0123456789"), min_size=1, max_size=40
+    )
+)
+@settings(max_examples=60, deadline=None)
+def test_what_is_written_in_vietnamese_comes_back_letter_for_letter(text: str) -> None:
+    (read,) = QrReader().read(printed(text.encode()))
+    assert (read.text, read.payload) == (text, text.encode())
+
+
+def test_an_aztec_code_and_a_tubes_label_are_read_when_they_are_asked_for() -> None:
+    for format_, name in ((zxingcpp.BarcodeFormat.Aztec, "AztecCode"), (zxingcpp.BarcodeFormat.Code128, "Code128")):
+        drawn = zxingcpp.write_barcode_to_image(zxingcpp.create_barcode("HC1-42", format_), scale=3)
+        label = cv2.copyMakeBorder(np.asarray(drawn), 20, 20, 30, 30, cv2.BORDER_CONSTANT, value=(255,))
+        picture = cv2.resize(label, None, fx=1, fy=3 if label.shape[0] < 80 else 1).astype(np.uint8)
+        assert [code.text for code in QrReader(formats=(name,)).read(picture)] == ["HC1-42"]
+        assert not QrReader().read(picture)
 
 
 @pytest.mark.data
