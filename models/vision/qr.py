@@ -182,12 +182,21 @@ class QrReader:
         """Every code in a luma picture."""
         return list(self.look(y).codes)
 
-    def look(self, y: Pixels, region: Region | None = None, *, stirred: Sequence[Region] = ()) -> Look:
-        """What the region shows; corners are those of the whole picture. `stirred` is where something has moved."""
+    def look(
+        self, y: Pixels, region: Region | None = None, *, stirred: Sequence[Region] = (), brief: bool = False
+    ) -> Look:
+        """What the region shows; corners are those of the whole picture.
+
+        `stirred` is where something has moved: elsewhere only the cheapest step looks. `brief` is that step alone.
+        """
         height, width = y.shape
         left, top, w, h = clip_region(region or (0, 0, width, height), height, width)
         if not w or not h:
             return Look(codes=(), located=())
+        if brief:
+            codes, failed = self._decode(np.ascontiguousarray(y[top : top + h, left : left + w]), 1.0)
+            unread = tuple(Located(corners=corners, px_per_module=None) for corners in failed)
+            return _moved(Look(codes=tuple(codes), located=unread), left, top)
         self._turn += 1
         part = np.ascontiguousarray(y[top : top + h, left : left + w])
         moved = [clip_region((x - left, t - top, a, b), h, w) for x, t, a, b in stirred]
@@ -224,9 +233,8 @@ class QrReader:
         places = [(_around(corners, 1.4), True) for corners in failed[:2]]
         if self._last is not None and not codes:
             places.append((self._last, True))
-        places += [(_grown(one.region), one.is_solid) for one in textured(part, MOST_PLACES)]
-        if stirred:
-            places.sort(key=lambda place: not any(_meet(place[0], box) for box in stirred))
+        textures = [(_grown(one.region), one.is_solid) for one in textured(part, MOST_PLACES)]
+        places += [one for one in textures if not stirred or any(_meet(one[0], box) for box in stirred)]
         tried: list[Region] = []
         for place, is_likely in places:
             box = clip_region(place, height, width)
@@ -238,7 +246,11 @@ class QrReader:
             # different scales see different symbols: a film gets one of them in each picture
             scale = 2 + (self._turn + len(tried)) % 2 if max(w, h) < TIGHT_PX else 2
             found, unread = self._enlarged(window, scale, LIVE_SIDE_PX)
-            geometry = find(window) if self._squares and is_likely and not found else None
+            # a search costs as much as all the rest: in a film one place in each picture
+            is_searched = (
+                self._turn == 1 or self._thorough or self._turn % min(len(places), MOST_PLACES) == len(tried) - 1
+            )
+            geometry = find(window) if self._squares and is_likely and is_searched and not found else None
             if geometry is not None:
                 found += self._equalized(window, geometry)
                 unread = unread if found else [_named(geometry)]

@@ -88,7 +88,7 @@ class CheckpointWatch:
         if quiet and frame.stream_s - self._looked_s < self.IDLE_LOOK_S:
             return []
         self._looked_s = frame.stream_s
-        codes, located = self._read(frame)
+        codes, located = self._read(frame, brief=quiet)
         sightings: list[Sighting] = []
         self._forget(frame.stream_s)
         for code in codes:
@@ -99,10 +99,10 @@ class CheckpointWatch:
             sightings.insert(0, Reading(camera=frame.camera, seen_at=frame.seen_at))
         return sightings
 
-    def _read(self, frame: Frame) -> tuple[list[Code], list[Corners]]:
+    def _read(self, frame: Frame, *, brief: bool) -> tuple[list[Code], list[Corners]]:
         height, width = frame.y.shape
         whole = self._lane_region(height, width)
-        look = self._reader.look(frame.y, whole, stirred=self._stirred)
+        look = self._reader.look(frame.y, whole, stirred=self._stirred, brief=brief)
         codes, located = list(look.codes), [one.corners for one in look.located]
         placed = [code for code in codes if not self._lanes or self._lane(code, height, width)]
         return placed, located

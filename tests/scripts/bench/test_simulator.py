@@ -22,7 +22,9 @@ def test_every_condition_comes_as_often_as_any_other_and_a_third_is_mixed() -> N
 
 def test_what_is_clean_and_large_says_what_is_held_up_where_it_is_said_to_lie() -> None:
     large = [
-        sight for sight in Stage(6, None).crops(2 * len(CONDITIONS)) if sight.conditions[0] in {"clean", "defocus 1.0"} and sight.px_per_module > 3
+        sight
+        for sight in Stage(6, None).crops(2 * len(CONDITIONS))
+        if sight.conditions[0] in {"clean", "defocus 1.0"} and sight.px_per_module > 3
     ]
     assert large
     for sight in large:
