@@ -226,6 +226,15 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
+// J and K go from one open row to the next; at the end they begin again.
+document.addEventListener("keydown", ({ key, target, repeat, ctrlKey, altKey, metaKey }) => {
+  const step = { j: 1, k: -1 }[key.toLowerCase()];
+  if (!step || repeat || ctrlKey || altKey || metaKey || target.matches("input, textarea, select") || !idle()) return;
+  const rows = [...document.querySelectorAll(".open[data-key]")];
+  const at = rows.indexOf(target.closest("[data-key]"));
+  rows.at(at < 0 ? (step > 0 ? 0 : -1) : (at + step) % rows.length)?.focus();
+});
+
 document.addEventListener("click", (event) => {
   if (audio.state !== "running") audio.resume();
   if (event.target.closest("[data-silence]")) silentUntil = performance.now() + 60000;

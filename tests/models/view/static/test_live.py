@@ -125,6 +125,11 @@ def test_a_letter_acts_on_the_focused_row_alone_and_never_in_a_note(board: Board
         page.focus('[data-key="two"]')
         page.keyboard.press("a")
         assert page.evaluate("taken") == ["two"]
+        page.keyboard.press("j")
+        page.keyboard.press("a")
+        assert page.evaluate("taken") == ["two", "one"], "after the last comes the first"
+        page.keyboard.press("k")
+        page.evaluate("taken.pop()")
         board.say("zero", "two")  # the rows move, the focus stays
         page.wait_for_selector('[data-key="zero"]')
         page.keyboard.press("a")
