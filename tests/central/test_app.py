@@ -4,11 +4,18 @@ import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, settings
 from playwright.sync_api import Browser, Page
+from schemathesis import APIOperation, Case
+from schemathesis.core.result import Ok
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from central.auth.rules import PEOPLE
 from central.inbox.intake import Message, take_states
 from central.keys import load as load_keys
 from models.view.page import LANGS
@@ -100,3 +107,47 @@ def test_the_log_in_fits_and_everybody_can_use_it(browser: Browser, central: Cen
     page.wait_for_selector(".fault")
     assert unfit(page) == []
     assert violations(page) == []
+
+
+# endless; and the words of whether we are ready, which without a broker are 503
+UNTRIED = {("GET", "/live"), ("GET", "/health/ready")}
+
+
+def test_whatever_is_sent_to_a_described_route_none_breaks(tmp_path: Path) -> None:
+    """Each operation that an integrator is told of, tried by schemathesis with what fits its description."""
+    central = Central(tmp_path)
+    central.start()
+    url = f"http://127.0.0.1:{central.port}"
+    broken: list[str] = []
+    seen: set[int] = set()
+    try:
+        with httpx.Client(base_url=url, headers={"origin": url}, trust_env=False) as client:
+            assert client.post("/login", data=central.admin).status_code == 303
+            wanted = {"name": "fuzz", "roles": sorted(PEOPLE), "writes": "true"}
+            made = client.post("/tokens", data=wanted)
+            assert made.status_code == 201, made.text
+        secret = made.text.partition("<code>")[2].partition("</code>")[0]
+        headers = {"Authorization": f"Bearer {secret}"}
+        schema = schemathesis.openapi.from_url(f"{url}/openapi.json", headers=headers)
+        operations = [result.ok() for result in schema.get_all_operations() if isinstance(result, Ok)]
+        assert len(operations) > 15
+
+        def attempt(operation: APIOperation[Any, Any, Any, Any]) -> None:
+            @settings(max_examples=8, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+            @given(case=operation.as_strategy())
+            def tried(case: Case[Any]) -> None:
+                answer = case.call(headers=headers)
+                seen.add(answer.status_code)
+                if answer.status_code >= 500:
+                    broken.append(f"{operation.method} {operation.path}: {answer.status_code} {answer.text[:100]}")
+
+            tried()
+
+        for operation in operations:
+            if (operation.method.upper(), operation.path) not in UNTRIED:
+                attempt(operation)
+    finally:
+        central.kill()
+    assert broken == []
+    assert {200, 422} <= seen, "nothing was let in, so nothing was tried"
+    assert 401 not in seen
