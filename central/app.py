@@ -6,6 +6,8 @@ import multiprocessing
 import re
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
 from typing import Literal
@@ -31,6 +33,8 @@ from central.inbox.intake import Desk
 from central.inbox.link import Link
 from central.keys import Keys, trusted
 from central.live import ALERTS, HEALTH, STREETS, Screens
+from central.passes import routes as pass_routes
+from central.passes import service as passes
 from central.records import routes as records
 from central.settings import CentralSettings
 from central.sites import routes as sites
@@ -63,6 +67,7 @@ class Central:
             engine=self._engine,
             keys=keys,
             policy=policy,
+            travel=passes.Travel(places=settings.places, most_kmh=settings.travel_kmh),
             pass_fresh_seconds=settings.pass_fresh_seconds,
             breach_fresh_seconds=settings.breach_fresh_seconds,
         )
@@ -97,6 +102,7 @@ class Central:
         self.app.include_router(alerts.routes(self._engine, self._feed, pages))
         self.app.include_router(crowd.routes(self._feed, pages))
         self.app.include_router(records.routes(self._engine, keys, pages))
+        self.app.include_router(pass_routes.routes(self._engine, pages))
         self.app.include_router(snapshot_routes.routes(self._order.folder, keys, settings.snapshot.carry))
         self.app.router.routes += [mount_static(), language_route()]
         self.app.mount("/desk", StaticFiles(directory=_PAGES / "static"), name="desk")
@@ -143,8 +149,11 @@ class Central:
         spawn = multiprocessing.get_context("spawn")
         while True:
             try:
-                if await snapshot.is_due(self._engine, self._order):
-                    process = spawn.Process(target=snapshot.build, args=(self._order,), name="snapshot", daemon=True)
+                async with db.reading(self._engine) as connection:
+                    told = await passes.for_gates(connection, datetime.now(UTC))
+                order = replace(self._order, common=(*self._order.common, *told))
+                if await snapshot.is_due(self._engine, order):
+                    process = spawn.Process(target=snapshot.build, args=(order,), name="snapshot", daemon=True)
                     process.start()
                     try:
                         await asyncio.to_thread(process.join)

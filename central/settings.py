@@ -29,6 +29,9 @@ class CentralSettings(Section):
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
     """0 picks a free one; the address is printed and written to `<data>/http.url`."""
     snapshot: Snapshot = Snapshot()
+    places: Mapping[str, tuple[float, float]] = Field(default={})
+    """Site -> latitude and longitude: whoever is at two of them faster than one can travel is flagged."""
+    travel_kmh: Annotated[float, Field(gt=0)] = 120.0
     policy: str = "configs/policies/directive-22.json"
     trust: str | None = None
     """Folder of the certificates (DER, `*.der`) of the states whose health codes (HC1) count."""

@@ -12,6 +12,10 @@ from central import db
 from central.alerts.tables import alert
 
 BREACH = "breach"
+TRAVEL = "travel"
+"""One person at two places faster than one can travel."""
+OVERRIDDEN = "overridden"
+"""An officer has decided otherwise, with a reason."""
 DIFFERS = "differs"
 """A gate has answered by itself, and central answers otherwise."""
 _SHOWN_DONE = 50

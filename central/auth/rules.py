@@ -87,7 +87,7 @@ ACCESS: tuple[Rule, ...] = (
         "GET /residents/{person}", "POST /residents/{person}/{record}", "POST /facts/{line}/correct",
         purpose=True,
     ),
-    *_rules("admin", "POST /zones"),
+    *_rules("admin", "POST /zones", "GET /policies", "POST /policies", "POST /policies/preview", "POST /officers"),
     *_rules("edge", "HEAD /evidence/{name}", "PUT /evidence/{name}"),
     *_rules("edge", "GET /snapshot/{site}/{edge}", "GET /snapshot/{name}"),
     *_rules(

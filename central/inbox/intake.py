@@ -35,6 +35,7 @@ from models.wire.events import (
     EdgeState,
     Event,
     OutboxThinned,
+    PassOverridden,
     PassScanned,
     PassShown,
     Receipt,
@@ -60,6 +61,8 @@ class Desk:
     engine: AsyncEngine
     keys: Keys = field(repr=False)
     policy: Policy
+    """Until one has been published."""
+    travel: passes.Travel = field(default_factory=passes.Travel)
     pass_fresh_seconds: float = 2.0
     breach_fresh_seconds: float = 300.0
 
@@ -103,13 +106,21 @@ class _Round:
 
 async def _scanned(work: _Round, told: Sequence[tuple[Event, PassScanned]]) -> None:
     scans = [(happened, scan, work.is_late(happened)) for happened, scan in told]
-    made = await passes.record(work.connection, work.desk.keys, work.desk.policy, scans, now=work.now)
+    made = await passes.record(
+        work.connection, work.desk.keys, work.desk.policy, scans, now=work.now, travel=work.desk.travel
+    )
     work.verdicts += ((Box(scanned.site, scanned.edge), verdict) for scanned, verdict in made)
 
 
 async def _shown(work: _Round, told: Sequence[tuple[Event, PassShown]]) -> None:
     if await passes.record_shown(work.connection, told):
         work.touched.add(ALERTS)
+
+
+async def _overridden(work: _Round, told: Sequence[tuple[Event, PassOverridden]]) -> None:
+    for happened, data in told:
+        await passes.record_overridden(work.connection, happened, data, late=work.is_late(happened))
+    work.touched.add(ALERTS)
 
 
 async def _breached(work: _Round, told: Sequence[tuple[Event, ZoneBreached]]) -> None:
@@ -139,6 +150,7 @@ APPLY: Mapping[type[Data], Apply] = MappingProxyType(
     {
         PassScanned: _scanned,
         PassShown: _shown,
+        PassOverridden: _overridden,
         ZoneBreached: _breached,
         CrowdLevel: _level,
         CrowdMeasured: _measured,

@@ -1,6 +1,7 @@
 """What of a scan may be believed. Pure."""
 
-from datetime import datetime
+import math
+from datetime import datetime, timedelta
 
 from msgspec import UNSET
 
@@ -25,3 +26,23 @@ def moment_of(event: Event, now: datetime, *, late: bool) -> datetime:
 def differs(shown: Outcome, decided: Outcome) -> bool:
     """Whether somebody has to know. A CHECK that would have been a PASS is not news: an officer has looked."""
     return shown != decided and (shown, decided) != (Outcome.CHECK, Outcome.PASS)
+
+
+_LEAST_KM = 1.0
+"""Two places are never closer; all that is known of places whose position nobody has given."""
+_EARTH_KM = 6371.0
+
+
+def apart_km(one: tuple[float, float] | None, other: tuple[float, float] | None) -> float:
+    """As the crow flies, from latitude and longitude in degrees."""
+    if one is None or other is None:
+        return _LEAST_KM
+    north, east = math.radians(other[0] - one[0]), math.radians(other[1] - one[1])
+    half = math.sin(north / 2) ** 2
+    half += math.cos(math.radians(one[0])) * math.cos(math.radians(other[0])) * math.sin(east / 2) ** 2
+    return max(_LEAST_KM, 2 * _EARTH_KM * math.asin(math.sqrt(half)))
+
+
+def too_fast(km: float, between: timedelta, most_kmh: float) -> bool:
+    """Whether nobody can have been at both places."""
+    return km > most_kmh * abs(between.total_seconds()) / 3600

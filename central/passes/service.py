@@ -1,31 +1,42 @@
 """The only door to decisions: a scan, the registry's facts, the policy; one row, and a verdict while it is of use."""
 
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from operator import itemgetter
 from typing import Any, Literal
 
 import msgspec
 from msgspec import UNSET
-from sqlalchemy import case, func, or_, select
+from sqlalchemy import RowMapping, case, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from central import db
 from central.alerts import service as alerts
 from central.keys import Keys
 from central.passes import rules
-from central.passes.tables import decision, painted
+from central.passes.tables import decision, painted, pin
+from central.passes.tables import policy as policies
 from central.registry import service as registry
-from models.passes.decision import Decision, decide
+from central.registry.rules import Line
+from models.passes.decision import Decision, decide, with_photo
 from models.passes.facts import Fact, to_json
 from models.passes.outcome import Outcome
-from models.passes.policy import Policy
-from models.wire.events import Event, PassScanned, PassShown, Verdict
+from models.passes.policy import Policy, in_force, parse
+from models.wire.events import Event, PassOverridden, PassScanned, PassShown, Verdict
 from models.wire.seal import Identity, Unopenable
+from models.wire.snapshot import Officer
 
 _log = logging.getLogger(__name__)
+_TRAVEL_WINDOW = timedelta(hours=6)
+"""Longer than any way within a province."""
+_FLAGGED_FOR = timedelta(hours=24)
+_EVER = datetime(1900, 1, 1, tzinfo=UTC)
+_TRIED = 20_000
+"""Scans that a policy is tried on, at most."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,16 +64,18 @@ async def decide_scans(
         else None
         for identity, person in zip(opened, await registry.resolve_all(connection, asked), strict=True)
     ]
+    decreed = [policy, *(await published(connection))]
     known = [(person, at) for person, (_, _, at) in zip(people, scans, strict=True) if person]
     told = iter(await registry.facts_of_all(connection, known))
     decided = []
     for (event, scan, at), identity, person in zip(scans, opened, people, strict=True):
         facts = next(told) if person else {}
         code = scan.facts | {"kind": scan.kind, "signature": scan.signature}
-        answer = decide(facts, policy, at, code=code, place=event.site)
+        valid = in_force(decreed, at) or policy
+        answer = with_photo(decide(facts, valid, at, code=code, place=event.site), valid, event.id)
         if isinstance(identity, Unopenable):
             answer = replace(answer, outcome=Outcome.CHECK, reasons=("no_data",))
-        read = {name: fact for name, fact in facts.items() if name in policy.reads}
+        read = {name: fact for name, fact in facts.items() if name in valid.reads}
         decided.append(Decided(decision=answer, resident=person.id if person else None, facts=read))
     return decided
 
@@ -78,6 +91,14 @@ def _open(keys: Keys, event: Event, scan: PassScanned) -> Identity | Unopenable 
         return error
 
 
+@dataclass(frozen=True, kw_only=True)
+class Travel:
+    """Where the posts are (latitude, longitude), and how fast one can get from one to another."""
+
+    places: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    most_kmh: float = 120.0
+
+
 async def record(
     connection: AsyncConnection,
     keys: Keys,
@@ -85,6 +106,7 @@ async def record(
     scans: Sequence[tuple[Event, PassScanned, bool]],
     *,
     now: datetime,
+    travel: Travel | None = None,
 ) -> list[tuple[Event, Verdict]]:
     """New pass.scanned events, each with whether it is late. What comes too late to be of use gets no verdict."""
     dated = [(event, scan, rules.moment_of(event, now, late=late)) for event, scan, late in scans]
@@ -110,6 +132,7 @@ async def record(
                 "late": late,
                 "snapshot_at": scan.local.snapshot_at or None,
                 "facts": msgspec.json.encode({name: to_json(fact.value) for name, fact in one.facts.items()}).decode(),
+                "code": msgspec.json.encode(scan.facts | {"kind": scan.kind, "signature": scan.signature}).decode(),
             }
         )
         sides.append(_Side(event, event.id, answer.outcome, late=late))
@@ -126,7 +149,148 @@ async def record(
     rows.sort(key=itemgetter("scan"))
     await db.insert_new(connection, decision, "scan", rows)
     await _compare(connection, "decided", sides)
+    await _flag_travel(connection, rows, travel or Travel(), now)
     return verdicts
+
+
+async def _flag_travel(
+    connection: AsyncConnection, rows: Sequence[Mapping[str, Any]], travel: Travel, now: datetime
+) -> None:
+    """Whoever was at two places faster than one can travel: an alert, and a flag for a day."""
+    seen = [row for row in rows if row["resident"] is not None]
+    if not seen:
+        return
+    others = select(decision.c.scan, decision.c.resident, decision.c.site, decision.c.scanned_at).where(
+        decision.c.scanned_at >= min(row["scanned_at"] for row in seen) - _TRAVEL_WINDOW,
+        decision.c.scanned_at <= max(row["scanned_at"] for row in seen) + _TRAVEL_WINDOW,
+    )
+    met = await db.rows_with(connection, others, decision.c.resident, list({row["resident"] for row in seen}))
+    for row in seen:
+        for other in met:
+            if other.resident != row["resident"] or other.site == row["site"]:
+                continue
+            km = rules.apart_km(travel.places.get(row["site"]), travel.places.get(other.site))
+            if not rules.too_fast(km, row["scanned_at"] - other.scanned_at, travel.most_kmh):
+                continue
+            first, second = sorted((row["scan"], other.scan))
+            raised = alerts.Raised(
+                dedupe=f"{alerts.TRAVEL}/{first}/{second}",
+                kind=alerts.TRAVEL,
+                site=row["site"],
+                edge=row["edge"],
+                camera=row["camera"],
+                place=f"{other.site} → {row['site']}",
+                at=row["scanned_at"],
+                level=3,
+                certainty="",
+                evidence="",
+                late=row["late"],
+                ended=False,
+            )
+            if not await alerts.raised_among(connection, [raised.dedupe]):
+                await alerts.raise_or_bump(connection, raised)
+                begun = min(row["scanned_at"], now)
+                flagged = Line("flagged", value=True, from_=begun, until=begun + _FLAGGED_FOR)
+                await registry.write(connection, row["resident"], [flagged], source="two places", now=now)
+
+
+@lru_cache(64)
+def _parsed(document: bytes) -> Policy:
+    return parse(document, name="published policy")
+
+
+async def published(connection: AsyncConnection) -> list[Policy]:
+    """Every policy that was ever published: an old scan that arrives late is judged by that of its day."""
+    rows = await connection.execute(select(policies.c.document).order_by(policies.c.effective_from))
+    return [_parsed(document) for document in rows.scalars()]
+
+
+async def documents(connection: AsyncConnection, now: datetime) -> list[bytes]:
+    """What gates need: the policy in force and those that are still to come."""
+    rows = (await connection.execute(select(policies).order_by(policies.c.effective_from))).mappings().all()
+    begun = [row["document"] for row in rows if row["effective_from"] <= now]
+    return begun[-1:] + [row["document"] for row in rows if row["effective_from"] > now]
+
+
+async def for_gates(connection: AsyncConnection, now: datetime) -> list[tuple[str, bytes]]:
+    """(kind, content) of what every gate gets of this room."""
+    rows = await connection.execute(select(pin).order_by(pin.c.officer))
+    officers = [Officer(name=row.officer, salt=row.salt, hash=row.hash) for row in rows]
+    told = [("policy", document) for document in await documents(connection, now)]
+    return [*told, ("officers", msgspec.json.encode(officers))] if officers else told
+
+
+async def set_pin(connection: AsyncConnection, officer: str, salt: bytes, hashed: bytes) -> None:
+    statement = db.insert(connection, pin).values(officer=officer, salt=salt, hash=hashed)
+    new = {"salt": statement.excluded.salt, "hash": statement.excluded.hash}
+    await connection.execute(statement.on_conflict_do_update(index_elements=["officer"], set_=new))
+
+
+async def record_overridden(connection: AsyncConnection, event: Event, told: PassOverridden, *, late: bool) -> None:
+    """An officer decided otherwise: it stands among the alerts, with the reason, until somebody has looked."""
+    await alerts.raise_or_bump(
+        connection,
+        alerts.Raised(
+            dedupe=f"{alerts.OVERRIDDEN}/{told.scan}",
+            kind=alerts.OVERRIDDEN,
+            site=event.site,
+            edge=event.edge,
+            camera=event.camera,
+            place=f"{told.outcome} · {told.officer}: {told.reason}",
+            at=event.time,
+            level=2,
+            certainty="",
+            evidence="",
+            late=late,
+            ended=True,
+        ),
+    )
+
+
+async def listed(connection: AsyncConnection) -> list[RowMapping]:
+    columns = (policies.c.id, policies.c.name, policies.c.effective_from, policies.c.published_at, policies.c.by)
+    return list((await connection.execute(select(*columns).order_by(policies.c.effective_from.desc()))).mappings())
+
+
+async def publish(connection: AsyncConnection, document: bytes, *, by: str, now: datetime) -> Policy:
+    """Raises BadPolicy: what reads outside the vocabulary, or names a reason without a text, is never published."""
+    read = parse(document, name="policy")
+    row = {"id": read.id, "name": read.name, "document": document, "effective_from": read.effective_from}
+    await db.insert_new(connection, policies, "id", [row | {"published_at": now, "by": by}])
+    return read
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preview:
+    """What a policy would have done: how many scans went from one answer to another."""
+
+    scans: int
+    changed: Mapping[tuple[str, str], int]
+
+
+async def preview(connection: AsyncConnection, document: bytes, since: datetime) -> Preview:
+    """Every scan since then, decided anew as of its moment, with what is known today. Raises BadPolicy."""
+    tried = replace(parse(document, name="policy"), effective_from=_EVER)
+    rows = (
+        (
+            await connection.execute(
+                select(decision).where(decision.c.scanned_at >= since, decision.c.code.is_not(None)).limit(_TRIED)
+            )
+        )
+        .mappings()
+        .all()
+    )
+    people = await registry.by_ids(connection, [row["resident"] for row in rows if row["resident"]])
+    asked = [(people[row["resident"]], row["scanned_at"]) for row in rows if row["resident"] in people]
+    told = iter(await registry.facts_of_all(connection, asked))
+    changed: Counter[tuple[str, str]] = Counter()
+    for row in rows:
+        facts = next(told) if row["resident"] in people else {}
+        code = msgspec.json.decode(row["code"])
+        made = with_photo(decide(facts, tried, row["scanned_at"], code=code, place=row["site"]), tried, row["scan"])
+        if str(made.outcome) != row["outcome"]:
+            changed[row["outcome"], str(made.outcome)] += 1
+    return Preview(scans=len(rows), changed=dict(changed))
 
 
 async def record_shown(connection: AsyncConnection, told: Sequence[tuple[Event, PassShown]]) -> bool:

@@ -21,6 +21,7 @@ decision = Table(
     Column("late", Boolean, nullable=False),
     Column("snapshot_at", Moment),  # how old the gate's own data was; empty: it had none
     Column("facts", Text),  # JSON: what the answer rests on
+    Column("code", Text),  # JSON: what the code itself said, without who it named
     Index(None, "resident", "scanned_at"),
     Index(None, "scanned_at"),
 )
@@ -33,4 +34,25 @@ painted = Table(
     Column("shown", Integer),
     Column("decided", Integer),
     Column("late", Boolean, nullable=False),
+)
+
+# What a decree says, by its content; never changed, only followed by another.
+policy = Table(
+    "policy",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("document", LargeBinary, nullable=False),
+    Column("effective_from", Moment, nullable=False),
+    Column("published_at", Moment, nullable=False),
+    Column("by", Text, nullable=False),
+)
+
+# With which an officer decides otherwise at a gate.
+pin = Table(
+    "pin",
+    metadata,
+    Column("officer", Text, primary_key=True),
+    Column("salt", LargeBinary, nullable=False),
+    Column("hash", LargeBinary, nullable=False),
 )

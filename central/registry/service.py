@@ -84,6 +84,12 @@ def _history(
     ]
 
 
+async def by_ids(connection: AsyncConnection, ids: Sequence[bytes]) -> dict[bytes, Resident]:
+    query = select(resident.c.id, resident.c.name_key, resident.c.birth, resident.c.ward)
+    rows = await db.rows_with(connection, query, resident.c.id, list(set(ids)))
+    return {row.id: Resident(id=row.id, name_key=row.name_key, birth=row.birth, ward=row.ward) for row in rows}
+
+
 async def facts_of(connection: AsyncConnection, person: Resident, now: datetime) -> dict[str, Fact]:
     """What is known of a resident now."""
     return (await facts_of_all(connection, [(person, now)]))[0]
@@ -98,7 +104,8 @@ async def facts_of_all(
     for row in await db.rows_with(connection, query, fact.c.resident, list({person.id for person, _ in asked})):
         line = row._mapping  # noqa: SLF001  (its public name, in spite of the underscore)
         lines[line["resident"]].append(line)
-    decreed = (await connection.execute(_DECREED)).mappings().all() if asked else []
+    wards = sorted({person.ward for person, _ in asked if person.ward})
+    decreed = (await connection.execute(_DECREED.where(zone.c.ward.in_(wards)))).mappings().all() if wards else []
     return [standing(_history(person, lines[person.id], decreed, at), at) for person, at in asked]
 
 

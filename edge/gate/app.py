@@ -27,9 +27,9 @@ from edge.gate.evidence import Evidence, Filmed
 from edge.gate.eyes import Broken, Eye, rehand, spread
 from edge.gate.link import Link
 from edge.gate.outbox import InUse, Outbox, Ranges, Thinned, Urgency
-from edge.gate.screen import Pairing, Screen, Showing
+from edge.gate.screen import Override, Pairing, Screen, Showing
 from edge.gate.signer import Signer
-from edge.gate.snapshot import Snapshot, Snapshots
+from edge.gate.snapshot import Pins, Snapshot, Snapshots
 from edge.gate.uuid7 import uuid7
 from edge.gate.verdict import Painting, Verdicts, decide, masked
 from edge.settings import Camera, Central, EdgeSettings
@@ -85,11 +85,13 @@ class Gate:
         self.boot = uuid7()
         folder = Path(settings.data)
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._pins = Pins()
         self.screen = Screen(
             settings.site,
             [c.id for c in settings.cameras if c.watch == "checkpoint"],
             pairing=Pairing(folder / "screens.json"),
             metrics=lambda: metrics.render(self.state()),
+            on_override=self._override,
         )
         self.outbox = Outbox(folder / "outbox.db", on_commit=self._committed)
         self.evidence = Evidence(folder / "evidence", central.http, Signer(folder / "evidence.key"))
@@ -271,7 +273,7 @@ class Gate:
                 self._cards.popitem(last=False)
             while len(self._newest) > _CARDS:
                 self._newest.popitem(last=False)
-            local = decide(seen.code, snapshot, seen.seen_at, place=self._settings.site, clock=believed)
+            local = decide(seen.code, snapshot, seen.seen_at, place=self._settings.site, clock=believed, scan=scan)
             paintings = self._verdicts.ask(scan, local, now=time.monotonic(), link_up=self.link.is_up)
         identity = _identity(seen.code)
         data = events.PassScanned(
@@ -288,6 +290,16 @@ class Gate:
         with self._guard:
             self._show(paintings)
         self._tick.set()
+
+    def _override(self, told: Override, pin: str) -> bool:
+        """False: not an officer, or not the PIN. It works offline: the PINs' hashes came with the snapshot."""
+        snapshot = self.snapshots.current if self.snapshots else None
+        officers = snapshot.officers if snapshot else ()
+        if not self._pins.fits(officers, told.officer, pin, now=time.monotonic()):
+            return False
+        data = events.PassOverridden(scan=told.scan, outcome=told.outcome, reason=told.reason, officer=told.officer)
+        self._put(told.camera, data, datetime.now(UTC))
+        return True
 
     def _told(self, seen: Told) -> None:
         kind = events.TYPES.get(seen.event)

@@ -6,6 +6,7 @@ disk opens nothing.
 """
 
 import hashlib
+import hmac
 import logging
 import os
 import random
@@ -32,6 +33,8 @@ from models.wire import snapshot as wire
 log = logging.getLogger(__name__)
 
 _EVERY_S = 10.0
+_TRIES = 5
+_CLOSED_S = 60.0
 _FIRST_BACK_OFF_S = 0.5
 _LAST_BACK_OFF_S = 30.0
 _MEMORY = {"tmpfs", "ramfs"}
@@ -53,6 +56,8 @@ class Snapshot:
     keys: trust.Keys = trust.NO_KEYS
     """Whose signatures on codes count."""
     revoked: Revocations = NONE_REVOKED
+    officers: tuple[wire.Officer, ...] = ()
+    """Who may decide otherwise, by a PIN."""
     secret: bytes = field(repr=False)
 
     @property
@@ -78,6 +83,27 @@ class Snapshot:
         return None
 
 
+class Pins:
+    """Who has shown a right PIN. After five wrong ones nobody is let in for a minute: a PIN has few digits."""
+
+    def __init__(self) -> None:
+        self._wrong = 0
+        self._closed_until = 0.0
+
+    def fits(self, officers: Sequence[wire.Officer], name: str, pin: str, *, now: float) -> bool:
+        """`now` is monotonic seconds."""
+        if now < self._closed_until:
+            return False
+        known = next((officer for officer in officers if officer.name == name), None)
+        if known is not None and hmac.compare_digest(wire.pin_hash(pin, known.salt), known.hash):
+            self._wrong = 0
+            return True
+        self._wrong += 1
+        if self._wrong >= _TRIES:
+            self._wrong, self._closed_until = 0, now + _CLOSED_S
+        return False
+
+
 def _opened(told: wire.Snapshot, folder: Path, own: X25519PrivateKey) -> Snapshot:
     """Decrypt and read everything. Raises Unusable."""
     try:
@@ -97,6 +123,11 @@ def _opened(told: wire.Snapshot, folder: Path, own: X25519PrivateKey) -> Snapsho
             people=tuple(Packed(data) for kind in ("delta", "base") for data in parts.get(kind, [])),
             keys=trust.read_list(bytes(parts["trust"][0])) if "trust" in parts else trust.NO_KEYS,
             revoked=revoked,
+            officers=tuple(
+                officer
+                for listed in parts.get("officers", [])
+                for officer in msgspec.json.decode(listed, type=list[wire.Officer])
+            ),
             secret=opening.secret,
         )
     except (*_CANNOT_BE_READ, msgspec.MsgspecError, KeyError, OSError) as error:

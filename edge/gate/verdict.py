@@ -34,6 +34,7 @@ def decide(
     *,
     place: str,
     clock: Literal["synced", "holdover", "unset"] = "synced",
+    scan: str = "",
 ) -> Local:
     """The gate's own answer: central's rules on what central last said. What the box lacks is CHECK, never FAIL."""
     if snapshot is None:
@@ -48,9 +49,8 @@ def decide(
     person = snapshot.find(code.ids)
     is_other = person is not None and _contradicts(code, person)
     facts = standing(person.history, now) if person and not is_other else {}
-    made = decision.decide(
-        facts, policy, now, code=code.facts | {"kind": code.kind, "signature": code.signature}, place=place
-    )
+    of_code = code.facts | {"kind": code.kind, "signature": code.signature}
+    made = decision.with_photo(decision.decide(facts, policy, now, code=of_code, place=place), policy, scan)
     outcome, reasons = made.outcome, made.reasons
     if person is None and not snapshot.is_complete:
         reasons = tuple("no_data" if reason == "unknown" else reason for reason in reasons)

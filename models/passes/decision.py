@@ -3,9 +3,10 @@
 A fault of ours, or of the code, is CHECK and never FAIL; all reasons are returned, the most severe first.
 """
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from types import MappingProxyType
 from typing import Any
@@ -182,3 +183,14 @@ def _earliest(
         if fact is not None and (end := fact.happened_at + age) > now:
             ends.append(end)
     return min(ends, default=None)
+
+
+def with_photo(made: Decision, policy: Policy, scan: str) -> Decision:
+    """By chance, a PASS becomes a look at the photo ID: whoever borrows a code cannot rely on never being asked.
+
+    The scan's id throws the dice, so that gate and central ask the same people.
+    """
+    dice = int.from_bytes(hashlib.sha256(scan.encode()).digest()[:4], "big") % 100
+    if made.outcome is not Outcome.PASS or dice >= policy.photo_percent:
+        return made
+    return replace(made, outcome=Outcome.CHECK, reasons=("photo_id",))

@@ -213,23 +213,26 @@ class Packed:
                 raise BadPack("cut off; fetch it again")
         except (struct.error, msgspec.MsgspecError, UnicodeDecodeError, TypeError, IndexError) as error:
             raise BadPack(f"not packed residents: {type(error).__name__}; fetch it again") from error
-        self._starts = self._directory()
+        # some sixteen keys to a bucket, and no more than a million buckets
+        bits = min(max(len(self._keys).bit_length() - 4, 0), 20)
+        self._shift = 64 - bits
+        self._starts = self._directory(1 << bits)
 
     def __len__(self) -> int:
         return len(self._keys)
 
-    def _directory(self) -> "array[int]":
-        """Where the keys of each first two bytes begin: keys are hashes, so these are short and equally long."""
+    def _directory(self, buckets: int) -> "array[int]":
+        """Where the keys with each first bits begin: keys are hashes, so these are few and equally many."""
         starts, start = array("I"), 0
-        for first in range(1 << 16):
-            start = bisect_left(self._keys, first << 48, start)
+        for first in range(buckets):
+            start = bisect_left(self._keys, first << self._shift, start)
             starts.append(start)
         starts.append(len(self._keys))
         return starts
 
     def find(self, key: int) -> int | None:
         """The row of a key."""
-        first, keys = key >> 48, self._keys
+        first, keys = key >> self._shift, self._keys
         high = self._starts[first + 1]
         row = bisect_left(keys, key, self._starts[first], high)
         return row if row < high and keys[row] == key else None

@@ -65,6 +65,8 @@ class Policy:
     rows: tuple[Row, ...]
     offline: timedelta
     """How old a gate's own data may be for its answer to count without central's."""
+    photo_percent: int
+    """Of those who may pass, so many are asked for a photo ID, by chance."""
     accepts: frozenset[str]
     """Kinds of signed codes whose holder need not be in the registry: what they say suffices."""
     reads: frozenset[str]
@@ -104,6 +106,7 @@ class _Document(Struct, frozen=True, forbid_unknown_fields=True):
     rows: Annotated[tuple[_Row, ...], Meta(min_length=1, max_length=64)]
     title: str = ""
     offline_hours: Annotated[int, Meta(gt=0, le=168)] = 24
+    photo_percent: Annotated[int, Meta(ge=0, le=100)] = 0
     source: str = ""
     accepts: tuple[Literal["hcert", "city"], ...] = ()
 
@@ -134,6 +137,7 @@ def parse(document: bytes, *, name: str) -> Policy:
         effective_from=read.effective_from,
         rows=rows,
         offline=timedelta(hours=read.offline_hours),
+        photo_percent=read.photo_percent,
         accepts=frozenset(read.accepts),
         reads=frozenset().union(*(row.reads for row in rows)),
         rules_read=frozenset(name for row in read.rows for name in certlogic.variables(row.when)),

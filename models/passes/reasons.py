@@ -38,6 +38,7 @@ REASONS: Mapping[str, Reason] = MappingProxyType(
         "tested_positive": Reason(18, Outcome.CHECK, medical=True),
         "no_data": Reason(26, Outcome.CHECK),
         "stale_data": Reason(27, Outcome.CHECK),
+        "photo_id": Reason(29, Outcome.CHECK),
         # the code
         "province": Reason(31, Outcome.CHECK),
         "century": Reason(32, Outcome.CHECK),

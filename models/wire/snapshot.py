@@ -4,6 +4,7 @@ A box shows the public key of its boot and gets a document for itself alone: the
 neither the broker, nor whoever copies a disk, can open what lies there.
 """
 
+import hashlib
 from datetime import datetime
 from typing import Annotated, Literal
 
@@ -52,6 +53,19 @@ class Signed(Struct, frozen=True, kw_only=True):
     """A Snapshot, as JSON."""
     signature: Annotated[bytes, Meta(min_length=64, max_length=64)]
     algorithm: Literal["Ed25519"] = "Ed25519"
+
+
+class Officer(Struct, frozen=True, kw_only=True):
+    """Who may decide otherwise than the gate, also without the network. It lies in an encrypted part only."""
+
+    name: str
+    salt: bytes
+    hash: bytes
+
+
+def pin_hash(pin: str, salt: bytes) -> bytes:
+    """Slow on purpose: a PIN has few digits."""
+    return hashlib.scrypt(pin.encode(), salt=salt, n=1 << 14, r=8, p=1, dklen=32)
 
 
 def sign(snapshot: Snapshot, key: Ed25519PrivateKey) -> bytes:

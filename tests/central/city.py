@@ -47,11 +47,14 @@ class City:
         asyncio.run(db.upgrade(self.url))
 
     def take(self, *payloads: bytes, now: datetime = NOW) -> Taken:
+        return self.take_at(TOPIC, *payloads, now=now)
+
+    def take_at(self, topic: str, *payloads: bytes, now: datetime = NOW) -> Taken:
         policy = load_policy(self.root / "configs/policies/directive-22.json")
 
         async def step(engine: AsyncEngine) -> Taken:
             desk = Desk(engine=engine, keys=self.keys, policy=policy)
-            return await take(desk, [Message(TOPIC, payload) for payload in payloads], now)
+            return await take(desk, [Message(topic, payload) for payload in payloads], now)
 
         return self.run(step)
 

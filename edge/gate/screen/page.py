@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import parse_qsl
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -27,6 +28,7 @@ from models.view.page import Secured, day, environment, lang_of, language_route,
 from models.wire.events import CameraHealth
 
 TICK_SECONDS = 0.2
+_FORM_BYTES = 4096
 LINES = 3
 """Reasons that fit under an answer and are read from 3 m; the first is the one that counts."""
 
@@ -37,6 +39,17 @@ class _Link:
     waiting: int = 0
     as_of: datetime | None = None
     """Of the data that the gate decides with by itself; None: it has none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Override:
+    """What an officer says instead of the gate, and why."""
+
+    scan: str
+    camera: str
+    outcome: Outcome
+    reason: str
+    officer: str
 
 
 def reason_lines(lang: str, reasons: Sequence[str]) -> list[str]:
@@ -57,10 +70,12 @@ class Screen:
         *,
         pairing: Pairing | None = None,
         metrics: Callable[[], str] = lambda: "",
+        on_override: Callable[["Override", str], bool] = lambda _told, _pin: False,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._site = site
+        self._on_override = on_override
         self._clock = clock
         self._wall = wall
         self._lock = threading.Lock()
@@ -80,6 +95,7 @@ class Screen:
                 Route("/crop/{scan}", self._crop),
                 Route("/still/{camera}.jpg", self._still),
                 Route("/dismiss/{camera}/{scan}", self._dismiss, methods=["POST"]),
+                Route("/override/{camera}/{scan}", self._override, methods=["POST"]),
                 *(routes(pairing, self._templates) if pairing else []),
                 language_route(),
                 mount_static(),
@@ -223,6 +239,24 @@ class Screen:
         if kept is None:
             raise HTTPException(404)
         return _jpeg(kept[0])
+
+    async def _override(self, request: Request) -> Response:
+        """An officer decides otherwise, with a reason and a PIN; it works without the network."""
+        if not same_origin(request):
+            raise HTTPException(403)
+        camera, scan = request.path_params["camera"], request.path_params["scan"]
+        panel = self._panels.get(camera)
+        if panel is None or panel.showing is None or panel.showing.scan != scan:
+            raise HTTPException(404)
+        form = dict(parse_qsl((await request.body())[:_FORM_BYTES].decode(errors="replace")))
+        reason, officer = form.get("reason", "").strip()[:200], form.get("officer", "").strip()[:60]
+        if not reason or form.get("outcome") not in {"PASS", "FAIL"}:
+            raise HTTPException(422)
+        told = Override(scan, camera, Outcome(form["outcome"]), reason, officer)
+        if not await asyncio.to_thread(self._on_override, told, form.get("pin", "")):
+            return PlainTextResponse(text(lang_of(request), "gate.pin_wrong"), status_code=403)
+        self._change(camera, lambda panel: panel.dismiss(scan))
+        return Response(status_code=204)
 
     async def _dismiss(self, request: Request) -> Response:
         if not same_origin(request):

@@ -14,7 +14,7 @@ import httpx
 import pytest
 import uvicorn
 
-from edge.gate.screen import Screen, Showing
+from edge.gate.screen import Override, Screen, Showing
 from edge.gate.screen.page import reason_lines
 from edge.gate.screen.showing import HEALTH_SECONDS, PASS_SECONDS, READING_SECONDS, ROWS, Panel, Tally
 from models.passes.outcome import Outcome
@@ -156,6 +156,30 @@ def test_the_page_shows_the_answer_with_its_scan_and_keeps_the_photo_only_so_lon
         html = client.get("/").text
         assert "data-scan" not in html
         assert "···123" not in html
+
+
+def test_an_officer_decides_otherwise_with_a_reason_and_a_pin() -> None:
+    told: list[Override] = []
+
+    def override(given: Override, pin: str) -> bool:
+        if pin == "482913":
+            told.append(given)
+        return pin == "482913"
+
+    screen = Screen("phap-van", ["gate-1"], on_override=override)
+    screen.show(STOP)
+    with visiting(screen) as client:
+        form = {"reason": "xe cứu thương", "officer": "lan", "pin": "1", "outcome": "PASS"}
+        ours = {"origin": str(client.base_url).rstrip("/")}
+        assert client.post("/override/gate-1/scan-1", data=form).status_code == 403  # not from our page
+        wrong = client.post("/override/gate-1/scan-1", data=form, headers=ours)
+        assert (wrong.status_code, told) == (403, [])
+        form["pin"] = "482913"
+        assert client.post("/override/gate-1/another", data=form, headers=ours).status_code == 404
+        assert client.post("/override/gate-1/scan-1", data=form | {"reason": " "}, headers=ours).status_code == 422
+        assert client.post("/override/gate-1/scan-1", data=form, headers=ours).status_code == 204
+        assert "data-scan" not in client.get("/").text
+    assert told == [Override("scan-1", "gate-1", Outcome.PASS, "xe cứu thương", "lan")]
 
 
 def test_a_pass_ends_by_the_clock_of_the_screen() -> None:
