@@ -52,7 +52,10 @@ class Zone(Section):
 class Camera(Section):
     id: Name
     source: str
-    """rtsp://…, a file, http(s)://…, or a folder of stills. Where the camera has a small stream, that one."""
+    """rtsp://…, http(s)://… (a stream, HLS, or one picture that is asked for again and again), /dev/video0, a file, or
+    a folder of stills. Where the camera has a small stream, that one."""
+    every_seconds: Annotated[float, Field(ge=0.1, le=600.0)] = 1.0
+    """How often a single picture is asked for, or the next one of a folder taken."""
     main: str | None = None
     """The camera's large stream, where `source` is its small one: clips are cut from it, nothing of it is decoded."""
     transport: Literal["tcp", "udp"] = "tcp"

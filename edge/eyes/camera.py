@@ -12,7 +12,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from fractions import Fraction
+from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 import av
 import av.error
@@ -50,6 +52,8 @@ LATE_SECONDS = 0.5
 KEY_SECONDS = 2.0
 """Key frames alone are enough only where one comes at least so often."""
 
+_STILLS = (".jpg", ".jpeg", ".png")
+
 _log = logging.getLogger(__name__)
 
 
@@ -80,6 +84,13 @@ def _luma(picture: VideoFrame) -> Pixels:
     return luma
 
 
+def _is_stills(source: str) -> bool:
+    """A folder, or the address of one picture."""
+    if "://" not in source:
+        return Path(source).is_dir()
+    return urlsplit(source).scheme in {"http", "https"} and urlsplit(source).path.lower().endswith(_STILLS)
+
+
 def _seconds(stamp: int | None, tick_s: float) -> float | None:
     return None if stamp is None else stamp * tick_s
 
@@ -100,6 +111,7 @@ class Camera:
         decode: Decode = "all",
         reel: Reel | None = None,
         answer_s: float = ANSWER_SECONDS,
+        every_s: float = 1.0,
         backoff_s: tuple[float, float] = BACKOFF_SECONDS,
     ) -> None:
         self.name = name
@@ -111,6 +123,7 @@ class Camera:
         self._transport = transport
         self._reel = reel
         self._answer_s = answer_s
+        self._every_s = every_s if _is_stills(source) else 0.0
         self._backoff_s = backoff_s
         self._clock = StreamClock()
         self._stop = threading.Event()
@@ -187,7 +200,9 @@ class Camera:
 
     def check(self, now_s: float) -> None:
         """Declare a stall; called a few times a second by a monitor, because the reader itself may be stuck."""
-        limit_s = max(STALL_SECONDS, 0.0 if self._thin else STALL_PERIODS * (self._clock.period_s or 0.0))
+        limit_s = max(
+            STALL_SECONDS, 3 * self._every_s, 0.0 if self._thin else STALL_PERIODS * (self._clock.period_s or 0.0)
+        )
         if self._behind:  # it waits for a key frame near the live edge
             limit_s += self._keys_apart_s
         with self._telling:
@@ -249,6 +264,9 @@ class Camera:
 
     def _play(self) -> None:
         """Read until the camera is stopped or a file ends. Raises Broken for everything else."""
+        if self._every_s:
+            self._poll()
+            return
         options = {}
         if self._network:
             options = {"analyzeduration": "100000", "probesize": "50000"}
@@ -258,8 +276,9 @@ class Camera:
         read_s = max(READ_SECONDS, STALL_PERIODS / 2 * (self._clock.period_s or 0.0))
         opened_s: float | None = None
         tried_s = self._alive_s = time.monotonic()
+        device = "v4l2" if self._source.startswith("/dev/") else None
         try:
-            with av.open(self._source, options=options, timeout=(self._answer_s, read_s)) as container:
+            with av.open(self._source, format=device, options=options, timeout=(self._answer_s, read_s)) as container:
                 opened_s = time.monotonic()
                 if not container.streams.video:
                     raise Broken("down", "no_video")
@@ -267,12 +286,34 @@ class Camera:
                 video.codec_context.thread_type = "NONE"  # each further thread of a decoder holds one picture back
                 self._clock.restart()
                 self._count(connects=1)
-                self._read(container, video, paced=not self._network or container.duration is not None)
+                self._read(container, video, paced=not (self._network or device) or container.duration is not None)
         except (av.error.FFmpegError, OSError, ValueError) as error:
             if opened_s is None and time.monotonic() - tried_s >= self._answer_s:
                 # FFmpeg says "invalid data" of an answer that it gave up waiting for
                 raise Broken("stalled", "no_answer") from None
             raise broken(error) from None  # its text holds the password
+
+    def _poll(self) -> None:
+        """A picture of its own each time: the same address again, or what is new in a folder. Raises Broken."""
+        self._count(connects=1)
+        last = ""
+        while not self._stop.is_set():
+            begun_s = self._alive_s = time.monotonic()
+            name = self._source
+            if not self._network:
+                name = min((str(path) for path in Path(self._source).iterdir() if str(path) > last), default="")
+            if name:
+                last = name
+                try:
+                    with av.open(name, timeout=(self._answer_s, self._answer_s)) as container:
+                        picture = next(container.decode(video=0))
+                except (av.error.FFmpegError, OSError, ValueError, StopIteration, IndexError) as error:
+                    if self._network:
+                        raise broken(error) from None  # its text holds the password
+                    self._count(corrupt=1)  # half written, or no picture at all: the next one
+                    continue
+                self._show(picture, None, time.monotonic())
+            self._rest(max(begun_s + self._every_s - time.monotonic(), 0.05))
 
     def _read(self, container: InputContainer, video: VideoStream, *, paced: bool) -> None:
         whole = False  # a picture built on a damaged one looks like motion: nothing is shown until the next key frame

@@ -13,7 +13,7 @@ from edge import sighting
 from edge.eyes import watches
 from edge.eyes.camera import Camera, Decode
 from edge.eyes.frame import Frame
-from edge.eyes.ladder import Ladder, Step
+from edge.eyes.ladder import DECODE, Ladder, Step
 from edge.eyes.recorder import Recorder, Reel
 from edge.eyes.status import State, Status
 from edge.settings import Camera as CameraSettings
@@ -94,6 +94,7 @@ class Post:
             decode=self._decode,
             reel=None if settings.main else reel,
             answer_s=settings.answer_seconds,
+            every_s=settings.every_seconds,
         )
         self._main: Camera | None = None
         if settings.main and reel is not None:
@@ -131,7 +132,7 @@ class Post:
             return
         _log.warning("camera %s: %s instead of %s", self._settings.id, step, self._step)
         self._step = step
-        self.camera.decode = {"keys": "keys", "paused": "none"}.get(step, self._decode)  # type: ignore[assignment]
+        self.camera.decode = DECODE[step] or self._decode
         self.camera.blind("overloaded" if step == "paused" else None)
 
     def check(self, now_s: float) -> None:

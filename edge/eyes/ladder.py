@@ -1,7 +1,10 @@
 """What is left out while a box has too much to do, camera by camera, the least important first."""
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Literal
+
+from edge.eyes.camera import Decode
 
 Step = Literal["full", "still", "keys", "paused"]
 STEPS: tuple[Step, ...] = ("full", "still", "keys", "paused")
@@ -10,6 +13,8 @@ RANK: Mapping[str, int] = {"traffic": 0, "quarantine": 1, "checkpoint": 2}
 """A street can be counted later; a queue at a gate cannot wait."""
 LATE_S = 0.3
 CALM_S = 0.1
+DECODE: Mapping[Step, Decode | None] = MappingProxyType({"full": None, "still": None, "keys": "keys", "paused": "none"})
+"""What of a stream is decoded at a step; None: as its camera is set."""
 DOWN_EVERY_S = 2.0
 UP_EVERY_S = 10.0
 """Room must last so long before one camera gets back one step: the other way round it would swing."""
@@ -32,13 +37,14 @@ class Ladder:
         elif self._calm_since_s is None:
             self._calm_since_s = now_s
         if worst_s > LATE_S and now_s - self._changed_s >= DOWN_EVERY_S:
-            self._move(watches, 1, now_s)
+            for _ in range(max(1, len(watches) // 4)):  # a box of forty cameras cannot shed them one by one
+                self._move(watches, 1, now_s)
         elif self._calm_since_s is not None and now_s - max(self._calm_since_s, self._changed_s) >= UP_EVERY_S:
             self._move(watches, -1, now_s)
         return {camera: STEPS[step] for camera, step in self._steps.items()}
 
     def _move(self, watches: Mapping[str, str], by: int, now_s: float) -> None:
-        """One camera one step. All of a kind give way wholly before any of the next kind does."""
+        """One camera by one step. All of a kind give way wholly before any of the next kind does."""
         able = [camera for camera, step in self._steps.items() if 0 <= step + by < len(STEPS)]
         if not able:
             return

@@ -3,11 +3,16 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 
 from edge.eyes.camera import Camera
@@ -311,6 +316,40 @@ def test_a_file_plays_in_real_time_and_starts_again(clip: Path, watch: Callable[
     assert streams == sorted(set(streams))
     assert streams[-1] == pytest.approx(frames[-1].arrived_s - frames[0].arrived_s, abs=0.3)
     assert watched.states == ["connecting", "live"]
+
+
+def test_a_folder_gives_its_stills_in_order_and_what_comes_later_and_passes_over_what_is_none(
+    tmp_path: Path, watch: Callable[..., Watched]
+) -> None:
+    def put(name: str, grey: int) -> None:
+        cv2.imwrite(str(tmp_path / name), np.full((120, 160, 3), grey, np.uint8))
+
+    put("a.jpg", 40)
+    (tmp_path / "b.jpg").write_bytes(b"no picture")
+    put("c.png", 120)
+    watched = watch(str(tmp_path), every_s=0.3)
+    greys = [round(float(watched.frame().y.mean()), -1) for _ in range(2)]
+    put("d.jpg", 200)
+    greys.append(round(float(watched.frame().y.mean()), -1))
+    assert greys == sorted(greys)
+    assert len(set(greys)) == 3
+    assert watched.camera.counters.corrupt == 1
+
+
+def test_a_picture_and_a_stream_by_http_are_read_and_a_missing_one_is_told(
+    tmp_path: Path, watch: Callable[..., Watched]
+) -> None:
+    cv2.imwrite(str(tmp_path / "now.jpg"), np.full((120, 160, 3), 90, np.uint8))
+    render(tmp_path / "clip.ts", seconds=6)
+    serve = partial(SimpleHTTPRequestHandler, directory=str(tmp_path))
+    with ThreadingHTTPServer(("127.0.0.1", 0), serve) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}"
+        asked = watch(f"{address}/now.jpg", every_s=0.2)
+        assert [asked.frame().y.shape for _ in range(3)] == [(120, 160)] * 3
+        assert watch(f"{address}/clip.ts").frame().y.shape == (120, 160)
+        assert watch(f"{address}/none.jpg").until("not_found").reason == "no_stream"
+        server.shutdown()
 
 
 def test_a_missing_file_is_not_found(tmp_path: Path, watch: Callable[[str], Watched]) -> None:

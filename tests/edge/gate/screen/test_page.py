@@ -273,3 +273,11 @@ def test_in_a_real_browser_answers_are_painted_sounded_and_fit(lang: str, tmp_pa
         assert sounds == ["pass", "fail", "check", "check"]
         assert [fault for fault in faults if "net::" not in fault] == []
         browser.close()
+
+
+def test_prometheus_reads_the_boxs_state_beside_the_page() -> None:
+    screen = Screen("cp-014", ["cam-1"], metrics=lambda: "cuao_events_waiting 3\n")
+    with visiting(screen) as client:
+        answer = client.get("/metrics")
+    assert (answer.status_code, answer.text) == (200, "cuao_events_waiting 3\n")
+    assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
