@@ -3,13 +3,16 @@
 import argparse
 import json
 import logging
+import os
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
 from edge.settings import EdgeSettings
 from models.document import BadDocument, load
+from models.optics import SYMBOLS, View, prospect
 
 _START = datetime(2021, 9, 21, 6, 0, tzinfo=UTC)
 
@@ -48,6 +51,11 @@ def _arguments() -> argparse.ArgumentParser:
     bundle = verbs.add_parser("diagnose", help="findings, configuration without secrets and blurred stills in one file")
     bundle.add_argument("config", type=Path)
     bundle.add_argument("--out", type=Path, default=Path("diagnosis.tar.gz"))
+    optics = verbs.add_parser("optics", help="which codes a camera can read: from its resolution, lens and distance")
+    optics.add_argument("--width", type=int, default=1920, metavar="PX", help="of the picture (default %(default)s)")
+    optics.add_argument("--lens", type=float, default=60.0, metavar="DEGREES", help="horizontal angle of view")
+    optics.add_argument("--distance", type=float, default=0.5, metavar="M", help="from the lens to the code")
+    optics.add_argument("--json", action="store_true", help="a JSON line for each kind of code")
     read = verbs.add_parser("read", help="print the codes in pictures, a JSON line for each picture")
     read.add_argument("images", type=Path, nargs="+", metavar="IMAGE")
     return parser
@@ -97,6 +105,27 @@ def _read(images: Sequence[Path]) -> int:
     return 1 if faults else 0
 
 
+def _optics(width_px: int, lens_degrees: float, distance_m: float, *, as_json: bool) -> None:
+    try:
+        view = View(width_px=width_px, lens_degrees=lens_degrees, distance_m=distance_m)
+    except ValueError as error:
+        raise BadDocument(f"optics: {error}") from error
+    if not as_json:
+        print(f"{'code':10}{'px/module':>10}  {'verdict':12}advice")
+    for kind in SYMBOLS:
+        found = prospect(kind, view)
+        if as_json:
+            print(json.dumps(asdict(found)))
+            continue
+        change = (
+            f"hold it within {found.farthest_m:.2f} m, or take a lens of {found.widest_degrees:.0f} degrees at most; "
+            if found.verdict != "readable"
+            else ""
+        )
+        shutter = f"exposure 1/{round(1 / found.longest_exposure_s)} s or shorter"
+        print(f"{kind:10}{found.px_per_module:10.1f}  {found.verdict:12}{change}{shutter}")
+
+
 def _doctor(config: Path, only: str | None) -> int:
     from edge import doctor  # noqa: PLC0415  (see above)
 
@@ -133,6 +162,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 _track(given.clip, given.config, given.camera, given.mot)
             case "doctor":
                 return _doctor(given.config, given.camera)
+            case "optics":
+                _optics(given.width, given.lens, given.distance, as_json=given.json)
             case "diagnose":
                 _diagnose(given.config, given.out)
             case _:
@@ -142,6 +173,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:  # whoever read us (head, less) has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     return 0
 
 
