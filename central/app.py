@@ -31,6 +31,8 @@ from central.crowd import routes as crowd
 from central.evidence import Evidence, OutOfStep, Refused, TooLarge, media_type
 from central.inbox.intake import Desk
 from central.inbox.link import Link
+from central.issuing import routes as issuing_routes
+from central.issuing import service as issuing
 from central.keys import Keys, trusted
 from central.live import ALERTS, HEALTH, STREETS, Screens
 from central.passes import routes as pass_routes
@@ -102,6 +104,7 @@ class Central:
         self.app.include_router(alerts.routes(self._engine, self._feed, pages))
         self.app.include_router(crowd.routes(self._feed, pages))
         self.app.include_router(records.routes(self._engine, keys, pages))
+        self.app.include_router(issuing_routes.routes(self._engine, keys, pages))
         self.app.include_router(pass_routes.routes(self._engine, pages))
         self.app.include_router(snapshot_routes.routes(self._order.folder, keys, settings.snapshot.carry))
         self.app.router.routes += [mount_static(), language_route()]
@@ -150,7 +153,8 @@ class Central:
         while True:
             try:
                 async with db.reading(self._engine) as connection:
-                    told = await passes.for_gates(connection, datetime.now(UTC))
+                    now = datetime.now(UTC)
+                    told = [*await passes.for_gates(connection, now), *await issuing.for_gates(connection, now)]
                 order = replace(self._order, common=(*self._order.common, *told))
                 if await snapshot.is_due(self._engine, order):
                     process = spawn.Process(target=snapshot.build, args=(order,), name="snapshot", daemon=True)

@@ -87,6 +87,7 @@ ACCESS: tuple[Rule, ...] = (
         "GET /residents/{person}", "POST /residents/{person}/{record}", "POST /facts/{line}/correct",
         purpose=True,
     ),
+    *_rules("sampler admin", "GET /passes", "POST /passes", "POST /passes/revoke"),
     *_rules("admin", "POST /zones", "GET /policies", "POST /policies", "POST /policies/preview", "POST /officers"),
     *_rules("edge", "HEAD /evidence/{name}", "PUT /evidence/{name}"),
     *_rules("edge", "GET /snapshot/{site}/{edge}", "GET /snapshot/{name}"),

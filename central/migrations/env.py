@@ -7,6 +7,7 @@ import central.alerts.tables
 import central.auth.tables
 import central.crowd.tables
 import central.inbox.tables
+import central.issuing.tables
 import central.passes.tables
 import central.quarantine.tables
 import central.registry.tables

@@ -1,0 +1,1 @@
+"""The city's own passes: issued at a desk, signed, taken back."""

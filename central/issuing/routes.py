@@ -1,0 +1,83 @@
+"""The issuing desk: a number in, a pass to print out; and the taking back."""
+
+import io
+from datetime import UTC, datetime
+from typing import Annotated
+
+import jinja2
+import segno
+from fastapi import APIRouter, Form, HTTPException, Request
+from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from central import db
+from central.auth import service as auth
+from central.issuing import service
+from central.keys import Keys
+from models.passes.city_pass import BadPass
+from models.view.page import lang_of
+
+Number = Annotated[str, Form(pattern=r"^(?:[0-9]{9}|[0-9]{12})$")]
+Drawing = Annotated[str, Form(pattern="^(svg|png|pdf)$")]
+Hours = Annotated[int, Form(ge=1, le=service.MOST_HOURS)]
+_SCALE = 4
+
+
+def _drawn(text: str, form: str) -> bytes:
+    """The QR symbol: svg, png or pdf, error correction M, never larger than version 10."""
+    sink = io.BytesIO()
+    segno.make_qr(text, error="m", boost_error=False).save(sink, kind=form, scale=_SCALE)
+    return sink.getvalue()
+
+
+def routes(engine: AsyncEngine, keys: Keys, pages: jinja2.Environment) -> APIRouter:
+    router = APIRouter()
+
+    def answer(request: Request, **values: str) -> HTMLResponse:
+        given = {"id": "", "svg": "", "fault": ""} | values
+        html = pages.get_template("issuing.html").render(lang=lang_of(request), title="issuing.title", **given)
+        return HTMLResponse(html, 422 if given["fault"] else 200, headers={"Cache-Control": "no-store"})
+
+    @router.get("/passes", response_class=HTMLResponse)
+    async def page(request: Request) -> HTMLResponse:
+        return answer(request)
+
+    @router.post("/passes")
+    async def issue(
+        request: Request,
+        number: Number,
+        hours: Hours = 72,
+        form: Drawing = "svg",
+    ) -> Response:
+        """The pass as a page, or as the bytes of an svg, png or pdf."""
+        by = person.name if (person := auth.who()) else "?"
+        kind = "cccd" if len(number) == 12 else "cmnd"
+        try:
+            async with db.writing(engine) as connection:
+                name, text = await service.issue(
+                    connection, keys, kind, number, hours=hours, by=by, now=datetime.now(UTC)
+                )
+        except (service.Unknown, BadPass) as error:
+            if "text/html" in request.headers.get("accept", ""):
+                return answer(request, fault=str(error))
+            raise HTTPException(422, str(error)) from error
+        if "text/html" in request.headers.get("accept", ""):
+            return answer(request, id=name, svg=_drawn(text, "svg").decode().partition("?>")[2])
+        types = {"svg": "image/svg+xml", "png": "image/png", "pdf": "application/pdf"}
+        return Response(
+            _drawn(text, form), media_type=types[form], headers={"Pass-Id": name, "Cache-Control": "no-store"}
+        )
+
+    @router.post("/passes/revoke")
+    async def revoke(request: Request, id: Annotated[str, Form(pattern="^[0-9a-f]{16}$")]) -> Response:  # noqa: A002
+        """Gates refuse it from their next snapshot on."""
+        by = person.name if (person := auth.who()) else "?"
+        async with db.writing(engine) as connection:
+            done = await service.revoke(connection, id, by=by, now=datetime.now(UTC))
+        if not done:
+            raise HTTPException(404, "no such pass, or it is taken back already")
+        if "text/html" in request.headers.get("accept", ""):
+            return RedirectResponse("/passes", status_code=303)
+        return JSONResponse({}, status_code=200)
+
+    return router
