@@ -39,7 +39,19 @@ class Zone(Section):
     hold_seconds: Annotated[float, Field(ge=0.0, le=60.0)] = 1.0
     """How long it must stay there before it is a breach."""
     levels: tuple[int, int, int, int] = (5, 10, 20, 40)
-    """Bodies from which a street is Thưa, Vừa, Đông, Quá đông."""
+    """Bodies from which a street is Thưa, Vừa, Đông, Quá đông, where the camera names no `limits`."""
+    metres_per_pixel: Annotated[float, Field(gt=0.0)] | None = None
+    """For a view from straight above; else `ground`."""
+    ground: tuple[tuple[Fraction, Fraction, float, float], ...] = ()
+    """Four points of the picture, 0..1, and where they lie on the ground in metres: [x, y, X, Y]."""
+    scale: Annotated[float, Field(gt=0.1, lt=10.0)] = 1.0
+    """What a count is multiplied by: fitted on the traffic desk from a few counts by eye."""
+
+    @model_validator(mode="after")
+    def _four_points(self) -> "Zone":
+        if len(self.ground) not in {0, 4}:
+            raise ValueError("ground needs four points; measure the corners of a rectangle on the street")
+        return self
 
     @model_validator(mode="after")
     def _enough_corners(self) -> "Zone":
@@ -73,6 +85,8 @@ class Camera(Section):
     """Expected person height in pixels, at the far and at the near edge."""
     detector: str = "auto"
     """auto | motion | a card's name (yolox-nano, picodet-s) | the path of an .onnx (family by card, else by shapes)."""
+    limits: str | None = None
+    """Traffic: the file of a directive's thresholds, as configs/limits/directive-15.json; else its zones' levels."""
     hold_seconds: Annotated[float, Field(ge=0.5, le=600.0)] = 10.0
     """Checkpoint: the same code within this time is a repeat, not a new scan."""
     zones: tuple[Zone, ...] = ()

@@ -24,8 +24,9 @@ PART = 0.7
 class Sees(Protocol):
     """A detector: ours, or a benchmark's."""
 
-    input_px: int
-    """The longer side of what it looks at; a picture is shrunk to it."""
+    @property
+    def input_px(self) -> int:
+        """The longer side of what it looks at; a picture is shrunk to it."""
 
     def detect(self, bgr: NDArray[np.uint8], *, person_px: float | None = None) -> Detections: ...
 

@@ -103,8 +103,13 @@ class CrowdMeasured(Struct, frozen=True, kw_only=True):
     low: Count
     high: Count
     density: float | UnsetType = UNSET
+    """Bodies on 100 square metres of ground, where the ground is measured."""
     flow: Flow | UnsetType = UNSET
     basis: Literal["detector", "motion"]
+    gathering: Count | UnsetType = UNSET
+    """People in the largest group that stands still, where there is one."""
+    occupancy: Fraction | UnsetType = UNSET
+    """The share of the zone that differs from the empty street, where bodies cannot be told."""
 
 
 class CrowdLevel(Struct, frozen=True, kw_only=True):
@@ -113,6 +118,8 @@ class CrowdLevel(Struct, frozen=True, kw_only=True):
     was: Level | UnsetType = UNSET
     since: float
     counts: Counts
+    reason: str | UnsetType = UNSET
+    """Why counting is paused, or that a gathering makes the level."""
 
 
 class CameraStatus(Struct, frozen=True, kw_only=True):
