@@ -27,10 +27,10 @@ Floats32 = NDArray[np.float32]
 PERSON = 0
 GREY = 114  # what YOLOX and its heirs were padded with in training
 _HERE = Path(__file__).parent
-OWN = "person-fixed"
-"""Our own weights: people as a fixed camera sees them."""
-AUTO = (OWN,)
-"""What `detector: auto` takes, the first that is there; motion alone without any."""
+PEOPLE = ("person-fixed", "yolox-nano", "picodet-s")
+"""What `detector: auto` takes where people are guarded, the first that is there."""
+TRAFFIC = ("yolox-nano", "picodet-s")
+"""What it takes where vehicles are counted; motion alone without any."""
 
 
 class Unusable(ValueError):
@@ -44,6 +44,8 @@ class Card(Struct, frozen=True, kw_only=True):
     sha256: tuple[str, ...] = ()
     """Files that it describes; any file where there is none."""
     url: str | None = None
+    sure: float = 0.5
+    """The score from which a box may begin a track."""
     person_px: float | None = None
     """The height to which a camera's people must be brought; without it the whole picture fits the input."""
 
@@ -195,6 +197,7 @@ class Detector:
         returned = [list(output.shape) for output in self._session.get_outputs()]
         self.family = card.family if card else _told_by(path, returned, *(self._sides or (0, 0)))
         self.name = path.stem
+        self.sure = card.sure if card else 0.5
         self._least_score, self._most = least_score, most
         self._turns = _Turns()
         self._grid = NO_GRID
@@ -320,12 +323,15 @@ def card_of(path: Path) -> Card | None:
     return next((card for card in cards().values() if digest in card.sha256), None)
 
 
-def named(detector: str) -> Path | None:
-    """The file that a camera's `detector` means; None where it goes by motion alone. Raises Unusable."""
+def named(detector: str, best: Sequence[str] = PEOPLE) -> Path | None:
+    """The file that a camera's `detector` means, for auto the first of `best` that is on this box.
+
+    None where it goes by motion alone. Raises Unusable.
+    """
     if detector == "motion":
         return None
     if detector == "auto":
-        return next((path for path in map(_weights, AUTO) if path.is_file()), None)
+        return next((path for path in map(_weights, best) if path.is_file()), None)
     if detector in cards():
         path = _weights(detector)
         if not path.is_file():

@@ -5,6 +5,7 @@ Per (track, zone): outside -> entering -> inside -> leaving -> left, where "insi
 One exit, one event.
 """
 
+import math
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -99,11 +100,15 @@ class _Memory:
     state: State
     since: float
     last: deque[float] = field(default_factory=lambda: deque(maxlen=3))
+    good_since: float = -math.inf
+    """Since when it is on the good side, or was before it crossed the line."""
     crossed_at: float = 0.0
     box: Box = (0.0, 0.0, 0.0, 0.0)
     foot: Foot = (0.0, 0.0)
     here: Foot = (0.0, 0.0)
-    height: float = 1.0
+    distance: float = 0.0
+    tall: deque[float] = field(default_factory=lambda: deque(maxlen=15))
+    """Its last heights in pixels."""
     last_s: float = 0.0
     heights: float = 0.0
     """Median of the last distances to the line, in body heights."""
@@ -114,7 +119,14 @@ class ZoneWatch:
 
     ENTER_S = 0.5
     FORGET_S = 5.0
-    BESIDE_HEIGHTS = 1.0
+    STALE_S = 0.5
+    """Unseen for longer, where it was says nothing of where it is."""
+    WHOLE = 0.75
+    """A box lower than this share of what is usual has its legs hidden."""
+    LOST_S = (0.1, 2.5)
+    """A track that was not seen for so long may be the body that appears beside it under a new name."""
+    BESIDE_HEIGHTS, RUN_HEIGHTS = 0.5, 1.5
+    """How far beside: this, and what is run in a second."""
 
     def __init__(self, fence: Fence, *, height_px: tuple[float, float]) -> None:
         """`height_px`: least and greatest height that a body can have; a box outside of it does not move the line."""
@@ -133,37 +145,60 @@ class ZoneWatch:
         if here:
             low, high = self._height_px
             tall = np.clip([track.height for track in here], low, high)
-            heights = self._fence.good_side(np.array([track.foot for track in here], dtype=np.float64)) / tall
-            for track, distance, height in zip(here, heights.tolist(), tall.tolist(), strict=True):
-                memory = self._known.get(track.id) or self._first(track, distance, height, stream_s)
+            feet = [self._stands(track) for track in here]
+            heights = self._fence.good_side(np.array(feet, dtype=np.float64)) / tall
+            for track, foot, distance, height in zip(here, feet, heights.tolist(), tall.tolist(), strict=True):
+                memory = self._known.get(track.id) or self._first(track, foot, distance, height, stream_s)
                 self._known[track.id] = memory
-                exits += self._step(memory, track, distance, height, stream_s)
+                exits += self._step(memory, track, foot, distance, stream_s)
         exits += self._lost({track.id for track in here}, stream_s)
         return exits
 
-    def _first(self, track: Track, distance: float, height: float, now: float) -> _Memory:
+    def _stands(self, track: Track) -> Foot:
+        """Its foot; below its head by its usual height where something hides its legs."""
+        memory = self._known.get(track.id)
+        if memory is None or len(memory.tall) < 5:
+            return track.foot
+        usual = sorted(memory.tall)[len(memory.tall) // 2]
+        return track.foot if track.height >= self.WHOLE * usual else (track.foot[0], track.box[1] + usual)
+
+    def _first(self, track: Track, foot: Foot, distance: float, height: float, now: float) -> _Memory:
         """A body seen for the first time: the one that was lost beside it, or a new one."""
-        x, y = track.foot
+        x, y = foot
         best: tuple[float, int] | None = None
         for id_, memory in self._known.items():
             apart = float(np.hypot(memory.here[0] - x, memory.here[1] - y)) / height
-            if memory.last_s < now and apart <= self.BESIDE_HEIGHTS * (1.0 + now - memory.last_s):
+            lost_s = now - memory.last_s
+            near = apart <= self.BESIDE_HEIGHTS + self.RUN_HEIGHTS * lost_s
+            if near and self.LOST_S[0] <= lost_s <= self.LOST_S[1]:
                 best = min(best or (apart, id_), (apart, id_))
         if best:
             return self._known.pop(best[1])
         if self._fence.kind == "keep-out":  # whoever appears in a forbidden place came there somehow
-            return _Memory(state="inside", since=now, crossed_at=now, box=track.box, foot=track.foot)
+            return _Memory(state="inside", since=now, crossed_at=now, box=track.box, foot=foot)
         state: State = "entering" if distance >= 0.0 else "outside"
         return _Memory(state=state, since=now)
 
-    def _step(self, memory: _Memory, track: Track, distance: float, height: float, now: float) -> list[Exit]:
+    def _step(self, memory: _Memory, track: Track, foot: Foot, distance: float, now: float) -> list[Exit]:
         was_good = memory.heights >= 0.0 and bool(memory.last)
+        if memory.last and now - memory.last_s > self.STALE_S:
+            memory.last.clear()
+        before, before_s = memory.distance, memory.last_s
         memory.last.append(distance)
+        memory.tall.append(track.height)
         memory.heights = sorted(memory.last)[len(memory.last) // 2]
-        memory.here, memory.height, memory.last_s = track.foot, height, now
         good = memory.heights >= 0.0
-        if was_good and not good:
-            memory.crossed_at, memory.box, memory.foot = now, track.box, track.foot
+        if was_good and not good and now - memory.good_since >= self.ENTER_S:
+            # Between two sightings it is taken to have walked straight.
+            share = min(max(before / (before - distance), 0.0), 1.0) if before > distance else 1.0
+            x, y = memory.here
+            memory.foot = x + share * (foot[0] - x), y + share * (foot[1] - y)
+            memory.crossed_at = before_s + share * (now - before_s)
+            half = (track.box[2] - track.box[0]) / 2
+            memory.box = memory.foot[0] - half, memory.foot[1] - track.height, memory.foot[0] + half, memory.foot[1]
+        elif good and not was_good:
+            memory.good_since = now  # a step back over the line for less than that is no return
+        memory.here, memory.distance, memory.last_s = foot, distance, now
         beyond = memory.heights < -self._fence.band_heights
         if memory.state in {"outside", "left"} and good:
             memory.state, memory.since = "entering", now

@@ -1,6 +1,7 @@
 """Where the bodies of one camera are: by a detector when one is configured, else by what moves."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -10,12 +11,13 @@ from numpy.typing import NDArray
 
 from edge.eyes.frame import Frame
 from edge.settings import Camera
-from models.vision.detector import PERSON, Detector, named
+from models.vision.detector import PEOPLE, PERSON, TRAFFIC, Detector, named
 from models.vision.motion import Motion, Size
 from models.vision.tracker import Track, Tracker
 from models.vision.zones import signed_distance
 
 Floats = NDArray[np.float64]
+NONE: tuple[Floats, Floats] = (np.zeros((0, 4)), np.zeros(0))
 
 
 def feet(boxes: Floats) -> Floats:
@@ -34,7 +36,7 @@ def outside_ignored(camera: Camera, boxes: Floats, height: int, width: int) -> N
 
 def detector_of(camera: Camera) -> Detector | None:
     """None where the camera goes by motion. Raises models.vision.detector.Unusable."""
-    path = named(camera.detector)
+    path = named(camera.detector, TRAFFIC if camera.watch == "traffic" else PEOPLE)
     return _shared(path) if path else None
 
 
@@ -53,9 +55,35 @@ class Look:
     tracks: list[Track]
 
 
+class Standing:
+    """Who has not gone anywhere for a while: a background model must not swallow them."""
+
+    AFTER_S = 3.0
+    MOST_S = 600.0
+    """Longer than this nobody stands; a thing that was put down does."""
+    STEP_HEIGHTS = 0.5
+
+    def __init__(self) -> None:
+        self._since: dict[int, tuple[float, tuple[float, float]]] = {}
+
+    def see(self, tracks: Sequence[Track], stream_s: float) -> Floats:
+        """The boxes of those who stand, (n, 4)."""
+        known = {}
+        for track in tracks:
+            since, at = self._since.get(track.id, (stream_s, track.foot))
+            if math.dist(at, track.foot) > self.STEP_HEIGHTS * track.height:
+                since, at = stream_s, track.foot
+            known[track.id] = since, at
+        self._since = known
+        standing = [t.box for t in tracks if self.AFTER_S <= stream_s - known[t.id][0] <= self.MOST_S]
+        return np.array(standing, dtype=np.float64).reshape(-1, 4)
+
+
 class Bodies:
     """Tracks of one camera's people (or of all that moves), at most `LOOKS` pictures a second."""
 
+    SOLID = 0.75
+    """What moves and fills its box like this is somebody even where the detector sees nobody."""
     MOTION_LOOKS = 12.5
     DETECTOR_LOOKS = 8.0
 
@@ -66,7 +94,10 @@ class Bodies:
         self._tall = math.sqrt(far * near)
         self._detector = detector
         self._motion = Motion(Size(far_px=far, near_px=near), split=split)
-        self._tracker = Tracker()
+        self._tracker = Tracker(sure=detector.sure if detector else 0.5)
+        self._fused = detector is not None and camera.detector == "auto" and split
+        self._standing = Standing()
+        self._kept: Floats = np.zeros((0, 4))
         self._every_s = 0.0 if every else 0.9 / (self.DETECTOR_LOOKS if detector else self.MOTION_LOOKS)
         self._next_s = float("-inf")
 
@@ -75,13 +106,34 @@ class Bodies:
         if frame.stream_s < self._next_s:
             return None
         self._next_s = frame.stream_s + self._every_s
-        if self._detector:
-            found = self._detector.detect(frame.bgr(), person_px=self._tall)
-            people = found.classes == PERSON
-            boxes, scores = found.boxes[people], found.scores[people]
-        else:
-            boxes = self._motion.see(frame.y, frame.stream_s)
-            scores = np.ones(len(boxes))
+        picture = frame.bgr()
+        boxes, scores = self._found(picture) if self._detector else NONE
+        if not self._detector or self._fused:
+            moving = self._motion.see(picture, frame.stream_s, kept=self._kept)
+            unknown = ~_covered(moving.boxes, boxes)
+            more = moving.scores[unknown]
+            if self._detector:
+                more = np.where(more >= self.SOLID, self._detector.sure, 0.5 * self._detector.sure)
+            boxes, scores = np.concatenate([boxes, moving.boxes[unknown]]), np.concatenate([scores, more])
         kept = outside_ignored(self._camera, boxes, *frame.y.shape)
         boxes, scores = boxes[kept], scores[kept]
-        return Look(boxes=boxes, scores=scores, tracks=self._tracker.update(boxes, scores, frame.stream_s))
+        tracks = self._tracker.update(boxes, scores, frame.stream_s)
+        if not self._detector or self._fused:
+            self._kept = self._standing.see(tracks, frame.stream_s)
+        return Look(boxes=boxes, scores=scores, tracks=tracks)
+
+    def _found(self, picture: NDArray[np.uint8]) -> tuple[Floats, Floats]:
+        assert self._detector is not None
+        found = self._detector.detect(picture, person_px=self._tall)
+        people = found.classes == PERSON
+        return found.boxes[people], found.scores[people]
+
+
+def _covered(boxes: Floats, found: Floats) -> NDArray[np.bool_]:
+    """Which boxes share a fifth of themselves with one that was found: the same body, or a part of it."""
+    low = np.maximum(boxes[:, None, :2], found[None, :, :2])
+    high = np.minimum(boxes[:, None, 2:], found[None, :, 2:])
+    common = np.prod(np.clip(high - low, 0.0, None), axis=2)
+    own = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)[:, None]
+    covered: NDArray[np.bool_] = (common > 0.2 * own).any(axis=1)
+    return covered

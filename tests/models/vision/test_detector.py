@@ -26,7 +26,7 @@ def model(name: str) -> Path:
 
 
 def street() -> NDArray[np.uint8]:
-    clip = cv2.VideoCapture(str(MODELS.parent / "tracking" / "pets09_s2l1_001_400.mp4"))
+    clip = cv2.VideoCapture(str(model("../tracking/pets09_s2l1_001_400.mp4")))
     return np.asarray(clip.read()[1], np.uint8)
 
 
@@ -135,3 +135,21 @@ def test_cameras_that_share_a_detector_see_what_they_would_see_alone() -> None:
 def test_an_empty_picture_has_nothing_in_it() -> None:
     found = Detector(model("yolox_nano.onnx"), least_score=0.3).detect(np.full((300, 500, 3), 127, np.uint8))
     assert len(found.boxes) == len(found.scores) == len(found.classes) == 0
+
+
+def test_our_own_weights_are_there_and_are_the_ones_of_their_card() -> None:
+    path = named("auto")
+    assert path is not None
+    assert path.stem == "person-fixed"
+    assert card_of(path) == cards()["person-fixed"]
+    assert path.stat().st_size <= 5_000_000
+
+
+@pytest.mark.data
+def test_our_own_weights_find_people_they_have_never_seen() -> None:
+    path = named("auto")
+    assert path is not None
+    found = Detector(path).detect(street(), person_px=81.0)
+    sure = found.boxes[found.scores >= 0.4]
+    assert 3 <= len(sure) <= 8
+    assert 55 < np.median(sure[:, 3] - sure[:, 1]) < 110

@@ -21,13 +21,13 @@ def walk(motion: Motion, *start: tuple[int, int, int, int], steps: int = 12) -> 
     for i in range(60):
         motion.see(floor(), i * 0.1)
     for i in range(steps):
-        boxes = motion.see(floor(*((x + 4 * i, y, w, h) for x, y, w, h in start)), 6.0 + i * 0.1)
+        boxes = motion.see(floor(*((x + 4 * i, y, w, h) for x, y, w, h in start)), 6.0 + i * 0.1).boxes
     return boxes
 
 
 def test_an_empty_floor_has_no_bodies() -> None:
     motion = Motion(SIZE)
-    assert all(len(motion.see(floor(), i * 0.1)) == 0 for i in range(30))
+    assert all(len(motion.see(floor(), i * 0.1).boxes) == 0 for i in range(30))
 
 
 def test_a_walking_body_is_one_box_around_it() -> None:
@@ -48,7 +48,7 @@ def test_a_body_cut_by_its_belt_is_one_box() -> None:
 
 
 def test_a_group_side_by_side_is_several_bodies_but_a_car_is_one() -> None:
-    assert len(walk(Motion(SIZE), (100, 100, 150, 80))) == 3
+    assert len(walk(Motion(SIZE), (100, 100, 150, 80))) == 4
     assert len(walk(Motion(SIZE, split=False), (100, 100, 150, 80))) == 1
 
 
@@ -56,4 +56,27 @@ def test_a_lamp_switched_on_is_nobody() -> None:
     motion = Motion(SIZE)
     walk(motion)
     bright = (floor().astype(np.int16) + 70).clip(0, 255).astype(np.uint8)
-    assert all(len(motion.see(bright, 8.0 + i * 0.1)) == 0 for i in range(10))
+    assert all(len(motion.see(bright, 8.0 + i * 0.1).boxes) == 0 for i in range(10))
+
+
+def test_the_ground_lit_otherwise_is_nobody() -> None:
+    """A spot of light on a patterned floor: its pattern is still there."""
+    motion, pattern = (
+        Motion(SIZE),
+        np.random.default_rng(3).integers(60, 180, (36, 48), np.uint8).repeat(10, 0).repeat(10, 1),
+    )
+    for i in range(60):
+        motion.see(pattern, i * 0.1)
+    lit = pattern.copy()
+    lit[100:190, 200:240] = lit[100:190, 200:240] + 60
+    assert all(len(motion.see(lit, 6.0 + i * 0.1).boxes) == 0 for i in range(5))
+
+
+def test_who_stands_still_is_seen_for_as_long_as_he_is_kept() -> None:
+    motion, here = Motion(SIZE), np.zeros((0, 4))
+    for i in range(60):
+        motion.see(floor(), i * 0.1)
+    for i in range(600):
+        boxes = motion.see(floor((100, 100, 30, 80)), 6.0 + i * 0.1, kept=here).boxes
+        here = boxes if len(boxes) else here
+    assert len(boxes) == 1

@@ -95,4 +95,4 @@ def test_a_detector_that_is_not_there_is_said_at_once(tmp_path: Path) -> None:
 
 
 def test_a_watch_says_what_it_sees_with() -> None:
-    assert build(yard(), key=b"boot").detector == "motion"
+    assert build(yard(), key=b"boot").detector == "person-fixed"
