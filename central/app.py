@@ -34,7 +34,8 @@ from central.inbox.link import Link
 from central.issuing import routes as issuing_routes
 from central.issuing import service as issuing
 from central.keys import Keys, trusted
-from central.live import ALERTS, HEALTH, STREETS, Screens
+from central.live import ALERTS, HEALTH, OVERVIEW, STREETS, Screens
+from central.overview import routes as overview
 from central.passes import routes as pass_routes
 from central.passes import service as passes
 from central.records import routes as records
@@ -91,6 +92,7 @@ class Central:
                 ALERTS: alerts.Supervisor(self._engine, self._evidence, pages).render,
                 STREETS: crowd.Traffic(self._engine, pages).render,
                 HEALTH: sites.Health(self._engine, pages).render,
+                OVERVIEW: overview.Overview(self._engine, pages).render,
             },
             self._engine,
         )
@@ -102,6 +104,7 @@ class Central:
         self.app.include_router(auth.routes(self._engine, pages))
         self.app.include_router(sites.routes(self._feed, pages))
         self.app.include_router(alerts.routes(self._engine, self._feed, pages))
+        self.app.include_router(overview.routes(self._feed, pages))
         self.app.include_router(crowd.routes(self._feed, pages))
         self.app.include_router(records.routes(self._engine, keys, pages))
         self.app.include_router(issuing_routes.routes(self._engine, keys, pages))

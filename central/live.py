@@ -22,6 +22,8 @@ _log = logging.getLogger(__name__)
 ALERTS = "alerts"
 STREETS = "streets"
 HEALTH = "health"
+OVERVIEW = "overview"
+"""Changes with each of the others."""
 
 _CHANNEL = "cua_o_live"
 _GATHER_S = 0.1
@@ -43,6 +45,9 @@ class Screens(Feed):
     def touch(self, topic: str) -> None:
         super().touch(topic)
         self._pending.add(topic)
+        if OVERVIEW in self._versions:
+            super().touch(OVERVIEW)
+            self._pending.add(OVERVIEW)
         self._in_loop(self._news.set)
 
     async def run(self) -> None:

@@ -31,7 +31,7 @@ pytestmark = [
         reason="NO BROWSER: install chromium, else nobody has seen the pages",
     ),
 ]
-PAGES = ("/", "/supervisor", "/traffic", "/registry", "/people", "/audit", "/password")
+PAGES = ("/", "/overview", "/supervisor", "/traffic", "/registry", "/people", "/audit", "/password")
 LONG = "nha-b-tang-2-phong-201-den-216-hanh-lang-phia-dong"
 
 

@@ -1,0 +1,1 @@
+"""The whole city on one page: what waits for somebody, and what nobody sees."""
