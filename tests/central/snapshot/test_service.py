@@ -16,9 +16,12 @@ import pytest
 import uvicorn
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from fastapi import FastAPI
+from msgspec import UNSET
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from central.alerts.tables import alert
 from central.keys import BadKey, trusted
+from central.passes.tables import decision
 from central.registry.rules import Row, Told
 from central.registry.service import take_rows
 from central.snapshot.routes import routes
@@ -33,6 +36,9 @@ from models.passes.facts import Value
 from models.passes.outcome import Outcome
 from models.passes.scan import Pass
 from models.passes.trust import Signer
+from models.wire import events
+from models.wire.events import PassScanned, PassShown
+from models.wire.seal import Identity, seal
 from models.wire.snapshot import Untrusted
 from models.wire.topics import Box
 from tests.central.city import City
@@ -324,3 +330,79 @@ def test_a_revocation_that_does_not_fit_leaves_the_last_good_snapshot(town: Town
     with pytest.raises(Unusable, match="ask for the whole list"):
         gate.renew()
     assert gate.current is before
+
+
+def test_unplugged_for_a_day_the_gate_answers_right_and_central_agrees_afterwards(town: Town) -> None:
+    """A thousand signed passes, half by the key before, and a million taken back, a hundred of these among them."""
+    city, begun = town.city, NOW
+    numbers = [f"001080{number:06}" for number in range(1000)]
+    rows = {
+        line: Row((("cccd", number),), "Nguyễn Văn An", "1980", "male", "Ba Đình", (declared(),))
+        for line, number in enumerate(numbers, 1)
+    }
+    city.run(lambda engine: take_rows(engine, city.keys, rows, "test", datetime.now(UTC)))
+    signers = [trust.Signer(Ed25519PrivateKey.generate()), trust.Signer(Ed25519PrivateKey.generate())]
+    texts = [
+        city_pass.issue(
+            city_pass.CityPass(
+                id=place.to_bytes(8, "big"),
+                issuer="VN-HN",
+                issued_at=begun,
+                expires_at=begun + timedelta(hours=72),
+                ids=(("cccd", number),),
+                name="Nguyễn Văn An",
+                birth="1980",
+            ),
+            signers[place % 2].sign,
+        )
+        for place, number in enumerate(numbers)
+    ]
+    taken_back = (f"{number:016x}" for number in range(0, 10_000_000, 10))
+    town.order = replace(
+        town.order,
+        common=(
+            *town.order.common,
+            ("trust", trusted(None, [signer.private for signer in signers])),
+            ("revoked", revocation.whole(1, taken_back)),
+        ),
+    )
+    town.build()
+    gate = town.gate()
+    gate.renew()
+    snapshot = gate.current
+    assert snapshot
+    # no central from here on
+    told = []
+    for place, text in enumerate(texts):
+        at = begun + timedelta(minutes=60 + 1.3 * place)
+        code = trust.confirm(classify(text.encode()), snapshot.keys, now=at, revoked=snapshot.revoked)
+        local = decide(code, snapshot, at, place=BOX.site)
+        expected = ("CHECK", "revoked" in local.reasons) if place % 10 == 0 else ("PASS", local.reasons == ())
+        assert (str(local.outcome), True) == expected
+        assert local.snapshot_at == snapshot.as_of
+        identity = Identity(ids=code.ids, name=code.name or UNSET)
+        scan = PassScanned(
+            kind=code.kind,
+            sealed=seal(identity, city.keys.public),
+            facts=code.facts,
+            signature=code.signature,
+            local=local,
+        )
+        told.append(city.event(scan, time=at))
+        shown = PassShown(
+            scan=f"event-{city.sequence}", outcome=local.outcome, reasons=local.reasons, by="edge", after_ms=0
+        )
+        told.append(city.event(shown, time=at))
+    assert decide(classify(texts[1].encode()), snapshot, begun + timedelta(hours=25), place=BOX.site).reasons[0] == (
+        "stale_data"
+    )
+    taken = [
+        city.take(events.join(told[start : start + 500]), now=begun + timedelta(hours=30))
+        for start in range(0, len(told), 500)
+    ]
+    assert sum(one.new for one in taken) == 2000
+    assert [verdict for one in taken for verdict in one.verdicts] == []  # late ones are silent
+    decided = city.rows(decision)
+    assert len(decided) == 1000
+    assert all(row["late"] and row["outcome"] == row["local_outcome"] for row in decided)
+    assert city.count(alert) == 0
