@@ -312,7 +312,7 @@ class Camera:
                         raise broken(error) from None  # its text holds the password
                     self._count(corrupt=1)  # half written, or no picture at all: the next one
                     continue
-                self._show(picture, None, time.monotonic())
+                self._show(picture, None, at_s := time.monotonic(), came_s=at_s)
             self._rest(max(begun_s + self._every_s - time.monotonic(), 0.05))
 
     def _read(self, container: InputContainer, video: VideoStream, *, paced: bool) -> None:
@@ -343,7 +343,7 @@ class Camera:
                     stamp_s, early_s = pace.at(stamp_s, time.monotonic())
                     self._rest(early_s)
                 seen_s = time.monotonic()
-                self._show(picture, stamp_s, seen_s)
+                whole = self._show(picture, stamp_s, seen_s, came_s=seen_s if paced else now_s)
             if not whole and time.monotonic() - seen_s > BLIND_SECONDS:
                 raise Broken("stalled", "no_whole_picture")
         if not paced or pace.begun_s is None:
@@ -397,7 +397,12 @@ class Camera:
             return [None]  # FFmpeg's H.265 decoder says nothing of a picture that it cannot build
         return [None if picture.is_corrupt or packet.is_corrupt else picture for picture in pictures]
 
-    def _show(self, picture: VideoFrame, stamp_s: float | None, arrived_s: float) -> None:
+    def _show(self, picture: VideoFrame, stamp_s: float | None, arrived_s: float, *, came_s: float) -> bool:
+        """False for a picture that is too late by now: the decoder itself waited for a core."""
+        if self._late_s + arrived_s - came_s > 2 * LATE_SECONDS:
+            self._behind = True
+            self._count(late=1)
+            return False
         frame = Frame(
             camera=self.name,
             y=_luma(picture),
@@ -416,6 +421,7 @@ class Camera:
             self._slot = frame
             self._fresh.notify()
         self._turn_to_seen()
+        return True
 
     def _count(self, *, corrupt: int = 0, connects: int = 0, late: int = 0, passed: int = 0) -> None:
         with self._fresh:

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import logging
+import os
 import random
 import socket
 import struct
@@ -130,7 +131,9 @@ class Eye:
             ours.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", _SILENT_S, 0))
             with theirs:
                 arguments = [sys.executable, "-m", "edge.eyes", "--fd", str(theirs.fileno())]
-                process = subprocess.Popen(arguments, pass_fds=(theirs.fileno(),), stdin=subprocess.DEVNULL)
+                # A heap for each of a hundred threads would hold what its camera has long given back.
+                heaps = os.environ | {"MALLOC_ARENA_MAX": "2"}
+                process = subprocess.Popen(arguments, pass_fds=(theirs.fileno(),), stdin=subprocess.DEVNULL, env=heaps)
             self._process = process
             with Connection(ours.detach()) as connection:
                 why = self._listen(connection)
