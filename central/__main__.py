@@ -22,6 +22,9 @@ from central import db, keys
 from central.app import DUTIES, Central, Duty
 from central.auth import service as auth
 from central.auth.rules import PEOPLE, broken_at
+from central.crowd import service as crowd
+from central.crowd.load import BadStreets
+from central.crowd.load import read as read_streets
 from central.inbox.link import BadBroker, check
 from central.keys import BadKey
 from central.registry.load import BadFile, load
@@ -90,6 +93,20 @@ async def _import(settings: CentralSettings, path: Path) -> int:
     print(f"{report.new} new, {report.known} known, {report.facts} facts, {report.rejected} rejected", flush=True)
     if report.rejected:
         print(f"rejected rows with their reasons: {path}.rejected.csv; correct them and import that file again")
+    return 0
+
+
+async def _import_streets(settings: CentralSettings, path: Path) -> int:
+    features = list(read_streets(path))
+    await db.upgrade(settings.database)
+    engine = db.connect(settings.database)
+    try:
+        async with db.writing(engine) as connection:
+            await crowd.put_streets(connection, features)
+    finally:
+        await engine.dispose()
+    districts = {feature.properties.district for feature in features}
+    print(f"{len(features)} streets of {len(districts)} districts", flush=True)
     return 0
 
 
@@ -164,6 +181,9 @@ def _parser() -> argparse.ArgumentParser:
     residents = commands.add_parser("import-residents", help="a CSV of residents into the registry")
     residents.add_argument("file", type=Path)
     residents.add_argument("--config", type=Path)
+    streets = commands.add_parser("import-streets", help="a GeoJSON of streets, their districts, their zones")
+    streets.add_argument("file", type=Path)
+    streets.add_argument("--config", type=Path)
     public = commands.add_parser("keys", help="print the public keys that every edge gets under `central`")
     first = commands.add_parser("setup", help="make the first admin; prints the password once")
     first.add_argument("--name", default="admin")
@@ -189,6 +209,8 @@ def main(arguments: list[str] | None = None) -> int:  # noqa: PLR0911  (a verb e
             return _serve(settings, given.only or DUTIES)
         if given.command == "import-residents":
             return asyncio.run(_import(settings, given.file))
+        if given.command == "import-streets":
+            return asyncio.run(_import_streets(settings, given.file))
         if given.command == "setup":
             return asyncio.run(_set_up(settings, given.name))
         if given.command == "audit":
@@ -197,7 +219,7 @@ def main(arguments: list[str] | None = None) -> int:  # noqa: PLR0911  (a verb e
             return _send_config(settings, given.site, given.edge, given.file)
         own = keys.load(Path(settings.data))
         print(f"seal_key: {own.public_text}\nsign_key: {own.sign_text}")
-    except (BadDocument, BadKey, BadPolicy, BadFile, BadBroker) as error:
+    except (BadDocument, BadKey, BadPolicy, BadFile, BadBroker, BadStreets) as error:
         print(error, file=sys.stderr)
         return 2
     return 0

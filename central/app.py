@@ -44,6 +44,7 @@ from central.sites import routes as sites
 from central.sites import service as sites_service
 from central.snapshot import routes as snapshot_routes
 from central.snapshot import service as snapshot
+from models import limits
 from models.passes.policy import Policy
 from models.view.page import Secured, environment, lang_of, language_route, mount_static
 
@@ -90,7 +91,7 @@ class Central:
         self._feed = Screens(
             {
                 ALERTS: alerts.Supervisor(self._engine, self._evidence, pages).render,
-                STREETS: crowd.Traffic(self._engine, pages).render,
+                STREETS: crowd.Traffic(self._engine, pages, limits.read(Path(settings.limits))).render,
                 HEALTH: sites.Health(self._engine, pages).render,
                 OVERVIEW: overview.Overview(self._engine, pages).render,
             },
@@ -105,7 +106,7 @@ class Central:
         self.app.include_router(sites.routes(self._feed, pages))
         self.app.include_router(alerts.routes(self._engine, self._feed, pages))
         self.app.include_router(overview.routes(self._feed, pages))
-        self.app.include_router(crowd.routes(self._feed, pages))
+        self.app.include_router(crowd.routes(self._engine, self._feed, pages))
         self.app.include_router(records.routes(self._engine, keys, pages))
         self.app.include_router(issuing_routes.routes(self._engine, keys, pages))
         self.app.include_router(pass_routes.routes(self._engine, pages))

@@ -32,6 +32,8 @@ class CentralSettings(Section):
     places: Mapping[str, tuple[float, float]] = Field(default={})
     """Site -> latitude and longitude: whoever is at two of them faster than one can travel is flagged."""
     travel_kmh: Annotated[float, Field(gt=0)] = 120.0
+    limits: str = "configs/limits/directive-15.json"
+    """The directive whose actions the traffic desk recommends."""
     policy: str = "configs/policies/directive-22.json"
     trust: str | None = None
     """Folder of the certificates (DER, `*.der`) of the states whose health codes (HC1) count."""

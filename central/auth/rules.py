@@ -82,6 +82,7 @@ ACCESS: tuple[Rule, ...] = (
     *_rules("supervisor admin", "GET /evidence/{name}/snapshot", "GET /evidence/{name}/clip"),
     *_rules("supervisor", "POST /alerts/{alert_id}/acknowledge"),
     *_rules("traffic admin viewer", "GET /traffic", "LIVE streets"),
+    *_rules("traffic", "POST /warnings/{warning}/{state}"),
     *_rules("tracer sampler admin", "GET /registry", "POST /registry/find"),
     *_rules(
         "tracer sampler admin",

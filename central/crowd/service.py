@@ -1,17 +1,21 @@
 """The only door to the streets: the newest level and the newest count of each counted zone."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
 from msgspec import UNSET
-from sqlalchemy import Table, select
+from sqlalchemy import Table, case, delete, select, true, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from central import db
-from central.crowd.tables import street_level, street_measure
+from central.crowd import rules
+from central.crowd.load import Feature
+from central.crowd.rules import State
+from central.crowd.tables import street_level, street_measure, street_place, street_warning, street_zone
 from models.wire.events import Counts, CrowdLevel, CrowdMeasured, Event
 
 _KEY = ("site", "edge", "camera", "zone", "epoch")
@@ -138,3 +142,133 @@ async def streets(connection: AsyncConnection) -> list[Street]:
             )
         )
     return sorted(found, key=lambda s: (-1 if s.level is None else -s.level - 10, s.site, s.camera, s.zone))
+
+
+# ---- districts and their warnings
+
+FRESH = timedelta(minutes=10)
+"""An older level is history: it is shown and warns nobody."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Warned:
+    """What a district was told of one of its streets."""
+
+    id: int
+    street: str
+    district: str
+    level: int
+    first_at: datetime
+    state: str
+    by: str | None
+    by_at: datetime | None
+    note: str | None
+
+
+async def put_streets(connection: AsyncConnection, features: Sequence[Feature]) -> None:
+    """All streets anew; open warnings stay until their level falls."""
+    await connection.execute(delete(street_zone))
+    await connection.execute(delete(street_place))
+    for feature in features:
+        known = feature.properties
+        values = {"street": known.street, "district": known.district, "geometry": json.dumps(feature.geometry)}
+        await connection.execute(street_place.insert().values(values))
+        for name in known.zones:
+            site, camera, zone = name.split("/")
+            await connection.execute(
+                street_zone.insert().values(site=site, camera=camera, zone=zone, street=known.street)
+            )
+
+
+async def warn(connection: AsyncConnection, told: Sequence[Event], now: datetime) -> bool:
+    """Once levels are recorded: one open warning for each crowded street, none for a calm one; whether any changed."""
+    cameras = {(event.site, event.camera) for event in told}
+    sites = {site for site, _ in cameras}
+    rows = await connection.execute(select(street_zone).where(street_zone.c.site.in_(sites)))
+    touched = {row.street for row in rows if (row.site, row.camera) in cameras}
+    changed = False
+    for street in sorted(touched):
+        changed |= await _judge(connection, street, now)
+    return changed
+
+
+async def _judge(connection: AsyncConnection, street: str, now: datetime) -> bool:
+    joined = street_level.join(
+        street_zone,
+        (street_level.c.site == street_zone.c.site)
+        & (street_level.c.camera == street_zone.c.camera)
+        & (street_level.c.zone == street_zone.c.zone),
+    )
+    rows = await connection.execute(
+        select(street_level.c.site, street_level.c.camera, street_level.c.zone, street_level.c.level, street_level.c.at)
+        .select_from(joined)
+        .where(street_zone.c.street == street)
+        .order_by(street_level.c.at, street_level.c.epoch)
+    )
+    newest = {(row.site, row.camera, row.zone): (row.level, row.at) for row in rows}
+    level = rules.level_of(level for level, _ in newest.values())
+    if level is None:
+        return False
+    if level < rules.CROWDED:
+        closed = update(street_warning).where(street_warning.c.street == street, street_warning.c.closed_at.is_(None))
+        return bool((await connection.execute(closed.values(closed_at=now))).rowcount)
+    since = min(at for one, at in newest.values() if one is not None and one >= rules.CROWDED)
+    if now - max(at for one, at in newest.values() if one == level) > FRESH:
+        return False
+    district = await connection.execute(select(street_place.c.district).where(street_place.c.street == street))
+    statement = db.insert(connection, street_warning).values(
+        street=street, district=district.scalar_one(), level=level, first_at=since, state=State.SENT
+    )
+    worse = statement.excluded.level > street_warning.c.level
+    await connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=["street"],
+            index_where=street_warning.c.closed_at.is_(None),
+            # what gets worse is sent again, whatever was answered to the lesser
+            set_={
+                "level": statement.excluded.level,
+                "state": case((worse, State.SENT), else_=street_warning.c.state),
+            },
+        )
+    )
+    return True
+
+
+def _at(places: Sequence[str]) -> Any:
+    within = select(street_zone.c.street).where(street_zone.c.site.in_(places))
+    return street_warning.c.street.in_(within) if places else true()
+
+
+async def open_warnings(connection: AsyncConnection, places: Sequence[str] = ()) -> list[Warned]:
+    """The worst first, then who waits longest."""
+    rows = await connection.execute(
+        select(*(street_warning.c[name] for name in Warned.__dataclass_fields__))
+        .where(street_warning.c.closed_at.is_(None), _at(places))
+        .order_by(street_warning.c.level.desc(), street_warning.c.first_at, street_warning.c.id)
+    )
+    return [Warned(**row) for row in rows.mappings()]
+
+
+async def answer(
+    connection: AsyncConnection, warning: int, state: State, *, by: str, note: str, now: datetime, places: Sequence[str]
+) -> bool:
+    """Compare and set; False when it stands elsewhere by now, or is none of theirs."""
+    changed = await connection.execute(
+        update(street_warning)
+        .where(
+            street_warning.c.id == warning,
+            street_warning.c.closed_at.is_(None),
+            street_warning.c.state.in_(rules.sources(state)),
+            _at(places),
+        )
+        .values(state=state, by=by, by_at=now, note=note or None)
+    )
+    return bool(changed.rowcount)
+
+
+async def districts(connection: AsyncConnection) -> dict[tuple[str, str, str], tuple[str, str]]:
+    """Of each counted zone (site, camera, zone) its street and its district."""
+    rows = await connection.execute(
+        select(street_zone, street_place.c.district).join(street_place, street_place.c.street == street_zone.c.street)
+    )
+    return {(row.site, row.camera, row.zone): (row.street, row.district) for row in rows}

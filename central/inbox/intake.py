@@ -131,6 +131,7 @@ async def _breached(work: _Round, told: Sequence[tuple[Event, ZoneBreached]]) ->
 
 async def _level(work: _Round, told: Sequence[tuple[Event, CrowdLevel]]) -> None:
     await crowd.record_levels(work.connection, told)
+    await crowd.warn(work.connection, [happened for happened, _ in told], work.now)
     work.touched.add(STREETS)
 
 
