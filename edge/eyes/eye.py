@@ -14,6 +14,7 @@ from edge.eyes import watches
 from edge.eyes.camera import Camera, Decode
 from edge.eyes.frame import Frame
 from edge.eyes.ladder import DECODE, Ladder, Step
+from edge.eyes.reader import GuardedReader
 from edge.eyes.recorder import Recorder, Reel
 from edge.eyes.status import State, Status
 from edge.settings import Camera as CameraSettings
@@ -169,6 +170,7 @@ class Post:
                 corrupt=counters.corrupt,
                 late=counters.late,
                 connects=counters.connects,
+                given_up=self._watch.given_up,
                 late_s=round(self.camera.late_s, 2),
                 shed=self._shed + (counters.passed if self._decode == "all" else 0),
                 step=self._step,
@@ -279,7 +281,8 @@ class Eye:
             post.start()
 
     def _post(self, camera: CameraSettings) -> Post:
-        return Post(camera, watches.build(camera, key=self._key), self._mouth)
+        reader = GuardedReader() if camera.watch == "checkpoint" else None
+        return Post(camera, watches.build(camera, key=self._key, reader=reader), self._mouth)
 
     def stop(self) -> None:
         self._stop.set()

@@ -166,6 +166,9 @@ class QrReader:
     SLOW_TURNS = 20
     """Inverted and very large codes are looked for in every so many pictures that show none of the usual ones."""
 
+    given_up = 0
+    """It reads every picture to its end; whoever has a deadline puts it into a process of its own."""
+
     def __init__(self, *, formats: Sequence[str] = QR, thorough: bool = False) -> None:
         wanted: Mapping[str, Any] = zxingcpp.BarcodeFormat.__members__
         unknown = [name for name in formats if name not in wanted]

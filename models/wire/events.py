@@ -307,6 +307,8 @@ class CameraHealth(Struct, frozen=True, kw_only=True):
     shed: Count = 0
     """Pictures that were not decoded because the box has no room for this camera."""
     connects: Count = 0
+    given_up: Count = 0
+    """Pictures that held the reader of codes up and were not read to their end."""
     late_s: float | UnsetType = UNSET
     """How far behind the camera the box is."""
     step: str | UnsetType = UNSET

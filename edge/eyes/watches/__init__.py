@@ -3,6 +3,7 @@
 from typing import Protocol
 
 from edge.eyes.frame import Frame
+from edge.eyes.reader import Reads
 from edge.eyes.watches.checkpoint import CheckpointWatch
 from edge.eyes.watches.quarantine import QuarantineWatch
 from edge.eyes.watches.traffic import TrafficWatch
@@ -14,16 +15,21 @@ class Watch(Protocol):
     detector: str | None
     """What it sees bodies with: "motion" or the model's name; None where it looks for no bodies."""
 
+    @property
+    def given_up(self) -> int:
+        """Pictures that held its reader up and were not read to their end."""
+        ...
+
     def see(self, frame: Frame) -> list[Sighting]: ...
 
 
-def build(camera: Camera, *, key: bytes) -> Watch:
-    """`key` belongs to this boot: repeats and incidents are named by an HMAC under it.
+def build(camera: Camera, *, key: bytes, reader: Reads | None = None) -> Watch:
+    """`key` belongs to this boot: repeats and incidents are named by an HMAC under it. `reader` is for codes.
 
     Raises models.vision.detector.Unusable when the camera's model cannot be used.
     """
     if camera.watch == "checkpoint":
-        return CheckpointWatch(camera, key=key)
+        return CheckpointWatch(camera, key=key, reader=reader)
     if camera.watch == "quarantine":
         return QuarantineWatch(camera, key=key)
     return TrafficWatch(camera)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.eyes.frame import Frame, Pixels
+from edge.eyes.reader import Reads
 from edge.settings import Camera
 from edge.sighting import Reading, Scanned, Sighting
 from models.passes.classify import classify
@@ -68,17 +69,22 @@ class CheckpointWatch:
     MOST_KNOWN = 1000
     CROP_PX = 640
 
-    def __init__(self, camera: Camera, *, key: bytes) -> None:
+    def __init__(self, camera: Camera, *, key: bytes, reader: Reads | None = None) -> None:
+        """Without a reader of its own it reads in this very process, every picture to its end."""
         self._camera = camera
         self._key = key
         self._lanes = [zone for zone in camera.zones if zone.kind == "lane"]
-        self._reader = QrReader()
+        self._reader = QrReader() if reader is None else reader
         self._stir = _Stir()
         self._stirred: list[Region] = []
         self._stirred_s = float("-inf")
         self._looked_s = float("-inf")
         self._announced_s = float("-inf")
         self._shown: dict[bytes, _Shown] = {}
+
+    @property
+    def given_up(self) -> int:
+        return self._reader.given_up
 
     def see(self, frame: Frame) -> list[Sighting]:
         stirred = self._stir.see(frame.y)

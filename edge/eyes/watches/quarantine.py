@@ -24,6 +24,7 @@ class QuarantineWatch:
     """In maintenance it looks at nothing; in trial it tells, and central, which knows the mode, does not ring."""
 
     STILL_PX = 1920
+    given_up = 0
 
     def __init__(self, camera: Camera, *, key: bytes) -> None:
         detector = detector_of(camera)

@@ -130,6 +130,7 @@ class TrafficWatch:
     the gathering that matters. The flow over a line always goes by motion, which needs more than a look a second.
     """
 
+    given_up = 0
     LOOK_S = 1.0
     REPEAT_S = 60.0
     """A measure that does not change is told this seldom."""

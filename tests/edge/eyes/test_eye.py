@@ -16,6 +16,7 @@ class StumblingWatch:
     """Fails at every other picture, quoting what it must not."""
 
     detector: str | None = None
+    given_up = 0
 
     def __init__(self) -> None:
         self.seen = 0
