@@ -18,13 +18,15 @@ import uvicorn
 from paho.mqtt import publish
 from paho.mqtt.enums import MQTTProtocolVersion
 
-from central import db, keys
+from central import db, keys, secure
 from central.app import DUTIES, Central, Duty
 from central.auth import service as auth
 from central.auth.rules import PEOPLE, broken_at
+from central.authority import Authority, Refused
 from central.crowd import service as crowd
 from central.crowd.load import BadStreets
 from central.crowd.load import read as read_streets
+from central.enrolment import service as enrolment
 from central.inbox.link import BadBroker, check
 from central.keys import BadKey
 from central.registry.load import BadFile, load
@@ -34,6 +36,7 @@ from models.document import BadDocument
 from models.passes.policy import BadPolicy
 from models.passes.policy import load as load_policy
 from models.wire.config import Configuration, sign
+from models.wire.tls import BadCertificate
 from models.wire.topics import Box
 
 _GRACE_SECONDS = 1
@@ -78,8 +81,23 @@ def _serve(settings: CentralSettings, only: Collection[Duty]) -> int:
         timeout_graceful_shutdown=_GRACE_SECONDS,
     )
     server = _Server(config, central)
-    server.run(sockets=[listener])
+    beside = None if settings.https is None else secure.Https(central.app, settings.https, folder)
+    asyncio.run(secure.serve(server, listener, beside))
     return 0 if server.started else 1
+
+
+async def _invite(settings: CentralSettings, box: Box) -> int:
+    if settings.https is None:
+        raise BadDocument("https: missing in the configuration; without it no box can come in")
+    await db.upgrade(settings.database)
+    engine = db.connect(settings.database)
+    try:
+        async with db.writing(engine) as connection:
+            code = await enrolment.invite(connection, box, datetime.now(UTC))
+    finally:
+        await engine.dispose()
+    print(f"{code}.{Authority(Path(settings.https.pki)).fingerprint}")
+    return 0
 
 
 async def _import(settings: CentralSettings, path: Path) -> int:
@@ -184,6 +202,10 @@ def _parser() -> argparse.ArgumentParser:
     streets = commands.add_parser("import-streets", help="a GeoJSON of streets, their districts, their zones")
     streets.add_argument("file", type=Path)
     streets.add_argument("--config", type=Path)
+    invite = commands.add_parser("invite", help="a one-time code with which a new box gets its certificate")
+    invite.add_argument("site")
+    invite.add_argument("edge")
+    invite.add_argument("--config", type=Path)
     public = commands.add_parser("keys", help="print the public keys that every edge gets under `central`")
     first = commands.add_parser("setup", help="make the first admin; prints the password once")
     first.add_argument("--name", default="admin")
@@ -207,6 +229,8 @@ def main(arguments: list[str] | None = None) -> int:  # noqa: PLR0911  (a verb e
         settings = _settings(given.config)
         if given.command == "serve":
             return _serve(settings, given.only or DUTIES)
+        if given.command == "invite":
+            return asyncio.run(_invite(settings, Box(given.site, given.edge)))
         if given.command == "import-residents":
             return asyncio.run(_import(settings, given.file))
         if given.command == "import-streets":
@@ -219,7 +243,9 @@ def main(arguments: list[str] | None = None) -> int:  # noqa: PLR0911  (a verb e
             return _send_config(settings, given.site, given.edge, given.file)
         own = keys.load(Path(settings.data))
         print(f"seal_key: {own.public_text}\nsign_key: {own.sign_text}")
-    except (BadDocument, BadKey, BadPolicy, BadFile, BadBroker, BadStreets) as error:
+    except (
+        BadDocument, BadKey, BadPolicy, BadFile, BadBroker, BadStreets, BadCertificate, Refused,
+    ) as error:  # fmt: skip
         print(error, file=sys.stderr)
         return 2
     return 0

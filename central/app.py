@@ -27,7 +27,9 @@ from central.auth import routes as auth
 from central.auth import rules as access
 from central.auth.door import Door, problem
 from central.auth.service import places_here, who
+from central.authority import Authority
 from central.crowd import routes as crowd
+from central.enrolment import routes as enrolment
 from central.evidence import Evidence, OutOfStep, Refused, TooLarge, media_type
 from central.inbox.intake import Desk
 from central.inbox.link import Link
@@ -47,6 +49,7 @@ from central.snapshot import service as snapshot
 from models import limits
 from models.passes.policy import Policy
 from models.view.page import Secured, environment, lang_of, language_route, mount_static
+from models.wire import tls
 
 _log = logging.getLogger(__name__)
 _PAGES = Path(__file__).parent / "pages"
@@ -111,6 +114,9 @@ class Central:
         self.app.include_router(issuing_routes.routes(self._engine, keys, pages))
         self.app.include_router(pass_routes.routes(self._engine, pages))
         self.app.include_router(snapshot_routes.routes(self._order.folder, keys, settings.snapshot.carry))
+        authority = Authority(Path(settings.https.pki)) if settings.https else None
+        broker, public = settings.https.broker if settings.https else "", (keys.public_text, keys.sign_text)
+        self.app.include_router(enrolment.routes(self._engine, authority, broker, public))
         self.app.router.routes += [mount_static(), language_route()]
         self.app.mount("/desk", StaticFiles(directory=_PAGES / "static"), name="desk")
         self.app.add_api_route("/live", self._live, methods=["GET"])
@@ -139,7 +145,10 @@ class Central:
             beside += [self._build_snapshots(), rounds.run(self._engine, self._settings.keep_days)]
         tasks = [asyncio.create_task(work) for work in beside]
         if "inbox" in self._only:
-            self._link = Link(self._settings.broker, self._desk, self._feed.touch)
+            known = None
+            if (https := self._settings.https) is not None:
+                known = tls.context(Path(https.pki) / "ca.pem", Path(https.certificate), Path(https.key))
+            self._link = Link(self._settings.broker, self._desk, self._feed.touch, known)
             self._link.start()
         try:
             yield

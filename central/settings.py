@@ -18,6 +18,20 @@ class Snapshot(Section):
     (F0, F1, an order, a flag) is always carried."""
 
 
+class Https(Section):
+    """Where boxes bring evidence and fetch snapshots: by a certificate of ours, or before they have one by a code."""
+
+    host: str = "0.0.0.0"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8443
+    """0 picks a free one; the address is written to `<data>/https.url`."""
+    pki: str = "data/pki"
+    """The authority's folder (scripts/pki): ca.pem, ca.key, crl.pem."""
+    certificate: str = "data/pki/central.pem"
+    key: str = "data/pki/central.key"
+    broker: str = "mqtts://broker.example:8883"
+    """What a new box is told to connect to."""
+
+
 class CentralSettings(Section):
     database: str = "sqlite+aiosqlite:///data/central/central.db"
     """SQLAlchemy URL: sqlite+aiosqlite:///… for one box, postgresql+asyncpg://… for a city."""
@@ -37,6 +51,8 @@ class CentralSettings(Section):
     policy: str = "configs/policies/directive-22.json"
     trust: str | None = None
     """Folder of the certificates (DER, `*.der`) of the states whose health codes (HC1) count."""
+    https: Https | None = None
+    """Without it no other machine can bring anything in."""
     keep_days: Annotated[int, Field(ge=1, le=39)] = 30
     """Events and dead letters older than this go every night; a row of the table `purge` says how many."""
     breach_fresh_seconds: float = 300.0

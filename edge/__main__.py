@@ -56,6 +56,10 @@ def _arguments() -> argparse.ArgumentParser:
     optics.add_argument("--lens", type=float, default=60.0, metavar="DEGREES", help="horizontal angle of view")
     optics.add_argument("--distance", type=float, default=0.5, metavar="M", help="from the lens to the code")
     optics.add_argument("--json", action="store_true", help="a JSON line for each kind of code")
+    enrol = verbs.add_parser("enrol", help="make this box one of the city's, by a one-time code")
+    enrol.add_argument("https", help="central's address, https://host:port")
+    enrol.add_argument("code", help="what `python -m central invite SITE EDGE` printed")
+    enrol.add_argument("--folder", type=Path, default=Path("data/edge/tls"))
     read = verbs.add_parser("read", help="print the codes in pictures, a JSON line for each picture")
     read.add_argument("images", type=Path, nargs="+", metavar="IMAGE")
     return parser
@@ -92,6 +96,17 @@ def _track(clip: Path, config: Path, camera: str | None, mot: Path) -> None:
         track(clip, load(config, EdgeSettings), camera, mot)
     except (Unreplayable, Unusable) as error:
         raise BadDocument(str(error)) from error
+
+
+def _enrol(https: str, code: str, folder: Path) -> int:
+    from edge.gate.enrol import Refused, enrol  # noqa: PLC0415  (see above)
+
+    try:
+        print(enrol(https, code, folder), end="")
+    except Refused as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
 
 
 def _read(images: Sequence[Path]) -> int:
@@ -147,7 +162,7 @@ def _diagnose(config: Path, out: Path) -> None:
     print(out)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None) -> int:  # noqa: C901, PLR0911  (a verb each)
     """The exit status: 1 when a picture could not be read, 2 for a document or clip that cannot be used."""
     given = _arguments().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
@@ -166,6 +181,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 _optics(given.width, given.lens, given.distance, as_json=given.json)
             case "diagnose":
                 _diagnose(given.config, given.out)
+            case "enrol":
+                return _enrol(given.https, given.code, given.folder)
             case _:
                 return _read(given.images)
     except BadDocument as error:

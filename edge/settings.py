@@ -99,6 +99,14 @@ class Camera(Section):
         return self
 
 
+class Tls(Section):
+    """Files in PEM, as `python -m edge enrol` or scripts/pki leaves them."""
+
+    ca: str
+    certificate: str
+    key: str
+
+
 class Central(Section):
     broker: str
     """mqtt://host:port, or mqtts://host:port."""
@@ -109,6 +117,9 @@ class Central(Section):
     sign_key: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{43}=?$")] | None = None
     """Central's other public key: what the box decides with offline must be signed by it. Without it the box takes no
     snapshot, and decides nothing by itself."""
+
+    tls: Tls | None = None
+    """For mqtts:// and https://: the box's own certificate, and the authority that central's must be of."""
 
     @model_validator(mode="after")
     def _addresses(self) -> "Central":

@@ -110,6 +110,8 @@ class Door:
         scheme, _, secret = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer" and secret:
             return await service.by_token(self._engine, secret, now)
+        if rule is not None and Role.EDGE in rule.roles and (peer := request.scope.get("peer")):
+            return Who(name=peer, roles=frozenset({Role.EDGE}))  # its certificate says so, and our authority signed it
         if rule is not None and Role.EDGE in rule.roles and _is_near(request):
             return Who(name="edge", roles=frozenset({Role.EDGE}))
         cookie = request.cookies.get(cookie_name(request))
@@ -118,7 +120,7 @@ class Door:
     async def _refusal(self, request: Request, person: Who | None, rule: Rule | None) -> Response | None:
         if rule is None or not rules.may(person, rule):
             return await self._refuse(request, person, rule)
-        by_browser = person is None or person.session is not None
+        by_browser = (person is None or person.session is not None) and rule.what != "POST /enrolment"  # by its code
         if request.method not in SAFE and Role.EDGE not in rule.roles and by_browser and not same_origin(request):
             return problem(403, "Foreign origin", "send it from the page itself")
         if rule.what == "POST /login" and not self._tries.may(_address(request), time.monotonic()):

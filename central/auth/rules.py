@@ -70,7 +70,7 @@ def _rules(roles: str | frozenset[Role], *whats: str, purpose: bool = False) -> 
 ACCESS: tuple[Rule, ...] = (
     *_rules(
         ANYONE,
-        "GET /health/live", "GET /health/ready", "GET /metrics",
+        "GET /health/live", "GET /health/ready", "GET /metrics", "GET /enrolment/ca", "POST /enrolment",
         "GET /login", "POST /login", "GET /lang/{code}", "POST /lang/{code}",
         "GET /static/*", "GET /desk/*",
     ),

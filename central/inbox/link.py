@@ -75,7 +75,7 @@ def check(url: str) -> tuple[SplitResult, int]:
 class Link:
     """Call `start` and `stop` in the event loop; between them it connects again by itself."""
 
-    def __init__(self, url: str, desk: Desk, touch: Callable[[str], None]) -> None:
+    def __init__(self, url: str, desk: Desk, touch: Callable[[str], None], known: ssl.SSLContext | None = None) -> None:
         parts, port = check(url)
         self._desk = desk
         self._touch = touch
@@ -99,7 +99,7 @@ class Link:
         if parts.username:
             self._client.username_pw_set(unquote(parts.username), unquote(parts.password or ""))
         if parts.scheme == "mqtts":
-            self._client.tls_set_context(ssl.create_default_context())
+            self._client.tls_set_context(known or ssl.create_default_context())
         self._client.will_set(CENTRAL_STATE, self._state("offline"), qos=1, retain=True)
         self._client.reconnect_delay_set(min_delay=1, max_delay=4)
         self._client.on_socket_open = _no_delay

@@ -6,6 +6,7 @@ from sqlalchemy import Connection
 import central.alerts.tables
 import central.auth.tables
 import central.crowd.tables
+import central.enrolment.tables
 import central.inbox.tables
 import central.issuing.tables
 import central.passes.tables

@@ -5,6 +5,7 @@ import logging
 import os
 import signal
 import socket
+import ssl
 import threading
 import time
 from base64 import urlsafe_b64decode
@@ -38,7 +39,7 @@ from models.document import BadDocument
 from models.passes import trust
 from models.passes.outcome import Outcome
 from models.passes.scan import Pass
-from models.wire import events, seal
+from models.wire import events, seal, tls
 from models.wire.topics import Box
 
 log = logging.getLogger(__name__)
@@ -64,6 +65,16 @@ def _confirmed(seen: Scanned, snapshot: Snapshot | None, believed: str) -> Pass:
     if snapshot is None:
         return trust.confirm(seen.code, now=now)
     return trust.confirm(seen.code, snapshot.keys, now=now, revoked=snapshot.revoked)
+
+
+def _known(central: Central) -> ssl.SSLContext | None:
+    """By what central is known, and we are known to it; None where nothing of that is set."""
+    if central.tls is None:
+        return None
+    try:
+        return tls.context(Path(central.tls.ca), Path(central.tls.certificate), Path(central.tls.key))
+    except tls.BadCertificate as error:
+        raise BadDocument(str(error)) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +105,8 @@ class Gate:
             on_override=self._override,
         )
         self.outbox = Outbox(folder / "outbox.db", on_commit=self._committed)
-        self.evidence = Evidence(folder / "evidence", central.http, Signer(folder / "evidence.key"))
+        known = _known(central)
+        self.evidence = Evidence(folder / "evidence", central.http, Signer(folder / "evidence.key"), known=known)
         self.link = Link(
             central.broker,
             Box(settings.site, settings.edge),
@@ -105,6 +117,7 @@ class Gate:
             on_change=self._link_changed,
             on_config=self.take_config,
             on_countersigned=self.evidence.countersigned,
+            known=known,
         )
         self.snapshots: Snapshots | None = None
         if sign_key is not None:
@@ -115,6 +128,7 @@ class Gate:
                 Box(settings.site, settings.edge),
                 memory=Path(settings.memory),
                 on_change=self._snapshot_changed,
+                known=known,
             )
         self._verdicts = Verdicts(settings.screen.wait_seconds)
         self._guard = threading.Lock()
@@ -212,6 +226,7 @@ class Gate:
                 "connects": link.connects,
                 "resent": link.resent,
                 "rejected": link.rejected,
+                "refused": link.refused,
                 "wrong_payloads": link.wrong_payloads,
                 "unknown_verdicts": unknown,
                 "mild_verdicts": too_mild,

@@ -9,6 +9,7 @@ import logging
 import os
 import random
 import re
+import ssl
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -105,11 +106,13 @@ def _digest(path: Path) -> str:
 class Evidence:
     """The spool and its upload thread."""
 
-    def __init__(self, folder: Path, http: str, signer: Signer, *, cap_bytes: int = 1 << 30) -> None:
+    def __init__(
+        self, folder: Path, http: str, signer: Signer, *, cap_bytes: int = 1 << 30, known: ssl.SSLContext | None = None
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._folder = folder
         self._signer = signer
-        self._client = httpx.Client(base_url=http, timeout=10.0, trust_env=False)
+        self._client = httpx.Client(base_url=http, timeout=10.0, trust_env=False, verify=known or True)
         self._cap_bytes = cap_bytes
         self._lock = threading.RLock()
         self._wake = threading.Event()

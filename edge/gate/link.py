@@ -7,6 +7,7 @@ import logging
 import math
 import random
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -70,6 +71,8 @@ class Counters:
     """Events sent again because no receipt came."""
     rejected: int = 0
     """Events that central keeps as dead letters."""
+    refused: int = 0
+    """Connections that the broker refused, and messages that it did not let through."""
     wrong_payloads: int = 0
     """Messages from the broker that were none of ours."""
 
@@ -126,6 +129,7 @@ class Link:
         on_change: Callable[[bool], None],
         on_config: Callable[[bytes], None] = lambda _: None,
         on_countersigned: Callable[[Mapping[str, str]], None] = lambda _: None,
+        known: ssl.SSLContext | None = None,
     ) -> None:
         self._port = _port(broker)
         self._box = box
@@ -136,6 +140,7 @@ class Link:
         self._on_change = on_change
         self._on_config = on_config
         self._on_countersigned = on_countersigned
+        self._known = known
         self.counters = Counters()
         self._lock = threading.RLock()
         self._client: Client | None = None
@@ -211,6 +216,7 @@ class Link:
                     self._port.host, self._port.number, error.strerror or type(error).__name__,
                 )  # fmt: skip
                 reached = False
+                self.counters.refused += isinstance(error, ssl.SSLError)
             self._lost()
             if self.counters.connects > before:
                 back_off, reached = _BACK_OFF_FIRST_S, True
@@ -229,8 +235,9 @@ class Link:
         client.on_connect = self._connected_to_broker
         client.on_disconnect = self._disconnected
         client.on_message = self._message
+        client.on_publish = self._published
         if self._port.tls:
-            client.tls_set()
+            client.tls_set_context(self._known or ssl.create_default_context())
         if self._port.user is not None:
             client.username_pw_set(self._port.user, self._port.password)
         will = events.to_json(events.EdgeState(state="offline", boot=self._boot))
@@ -241,7 +248,8 @@ class Link:
         self, client: Client, _userdata: Any, _flags: ConnectFlags, reason: ReasonCode, _properties: Properties | None
     ) -> None:
         if reason.is_failure:
-            log.error("link: the broker refuses us (%s); check user, password and its access list", reason)
+            self.counters.refused += 1
+            log.error("link: the broker refuses us (%s); check our certificate and its access list", reason)
             client.disconnect()
             return
         if self._closing.is_set():
@@ -257,6 +265,13 @@ class Link:
         self._tell_state(client)
         log.info("link: connected to broker %s:%d", self._port.host, self._port.number)
         self._wake.set()
+
+    def _published(
+        self, _client: Client, _userdata: Any, _mid: int, reason: ReasonCode, _properties: Properties
+    ) -> None:
+        if reason.is_failure:
+            self.counters.refused += 1
+            log.error("link: the broker does not let a message through (%s); check its access list", reason)
 
     def _disconnected(
         self,

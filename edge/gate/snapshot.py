@@ -10,6 +10,7 @@ import hmac
 import logging
 import os
 import random
+import ssl
 import threading
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Mapping, Sequence
@@ -172,6 +173,7 @@ class Snapshots:
         memory: Path,
         on_change: Callable[[], None],
         every_s: float = _EVERY_S,
+        known: ssl.SSLContext | None = None,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._folder = folder
@@ -180,7 +182,7 @@ class Snapshots:
         self._own = _own_key(memory, box)
         self._every_s = every_s
         self._on_change = on_change
-        self._client = httpx.Client(base_url=http, timeout=10.0, trust_env=False)
+        self._client = httpx.Client(base_url=http, timeout=10.0, trust_env=False, verify=known or True)
         self._told: wire.Snapshot | None = None
         self.current: Snapshot | None = None
         self.fetched = 0

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 import pytest
@@ -94,7 +94,7 @@ def central() -> Iterator[Central]:
         thread.join()
 
 
-def spool(folder: Path, url: str, **how: int) -> Evidence:
+def spool(folder: Path, url: str, **how: Any) -> Evidence:
     return Evidence(folder / "spool", url, Signer(folder / "key"), **how)
 
 
