@@ -25,11 +25,13 @@ WALL_S = 1.0
 START_S = 20.0
 _NOTHING = Look(codes=(), located=())
 _MOST_BYTES = 1 << 20
+_USUAL_PX = 1 << 21
+"""Room for 1080p; a larger picture makes more, once."""
 
 _log = logging.getLogger(__name__)
 _context = multiprocessing.get_context("forkserver")
-# a reader is forked from a server that has loaded everything: it is there in some milliseconds
-_context.set_forkserver_preload([__name__])
+# a reader is forked from a server that has loaded and built everything: it is there in some milliseconds
+_context.set_forkserver_preload(["edge.eyes.warm"])
 
 
 class Reads(Protocol):
@@ -82,14 +84,16 @@ class GuardedReader:
 
     def __init__(self) -> None:
         self.given_up = 0
-        self._start(1)
+        self._pixels: Any = _context.RawArray(ctypes.c_uint8, _USUAL_PX)
+        self._start()
 
     def look(
         self, y: Pixels, region: Region | None = None, *, stirred: Sequence[Region] = (), brief: bool = False
     ) -> Look:
         """As QrReader's; empty when the picture took too long, and the next one meets a new reader."""
         if y.size > len(self._memory):
-            self._restart(y.size)
+            self._pixels = _context.RawArray(ctypes.c_uint8, 1 << y.size.bit_length())
+            self._restart()
         height, width = y.shape
         self._memory[: y.size].reshape(height, width)[:] = y
         question = _Question(height, width, region, list(stirred), brief)
@@ -101,7 +105,7 @@ class GuardedReader:
         except (OSError, EOFError, msgspec.MsgspecError) as error:
             self.given_up += 1
             _log.warning("a picture was given up: %s; %d so far", str(error) or type(error).__name__, self.given_up)
-            self._restart(len(self._memory))
+            self._restart()
             return _NOTHING
 
     def _answer(self) -> Look:
@@ -113,15 +117,14 @@ class GuardedReader:
                 raise TimeoutError("it held the reader up")
         return msgspec.msgpack.decode(self._connection.recv_bytes(_MOST_BYTES), type=Look)
 
-    def _start(self, size: int) -> None:
-        pixels: Any = _context.RawArray(ctypes.c_uint8, size)
+    def _start(self) -> None:
         ours, theirs = _context.Pipe()
-        process = _context.Process(target=_serve, args=(theirs, pixels), name="reader", daemon=True)
+        process = _context.Process(target=_serve, args=(theirs, self._pixels), name="reader", daemon=True)
         process.start()
         theirs.close()
         assert process.pid is not None
         self._pid = process.pid
-        self._memory = np.frombuffer(pixels, np.uint8)
+        self._memory = np.frombuffer(self._pixels, np.uint8)
         self._connection = ours
         self._is_ready = False
         self._ending = weakref.finalize(self, _end, process, ours)
@@ -132,6 +135,6 @@ class GuardedReader:
         self._connection.recv_bytes(_MOST_BYTES)
         self._is_ready = True
 
-    def _restart(self, size: int) -> None:
+    def _restart(self) -> None:
         self._ending()
-        self._start(size)
+        self._start()

@@ -131,9 +131,10 @@ class Eye:
             ours.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", _SILENT_S, 0))
             with theirs:
                 arguments = [sys.executable, "-m", "edge.eyes", "--fd", str(theirs.fileno())]
-                # A heap for each of a hundred threads would hold what its camera has long given back.
-                heaps = os.environ | {"MALLOC_ARENA_MAX": "2"}
-                process = subprocess.Popen(arguments, pass_fds=(theirs.fileno(),), stdin=subprocess.DEVNULL, env=heaps)
+                # A heap for each of a hundred threads would hold what its camera has long given back; and a second
+                # thread for small matrices only waits, at the price of a core.
+                frugal = os.environ | {"MALLOC_ARENA_MAX": "2", "OPENBLAS_NUM_THREADS": "1"}
+                process = subprocess.Popen(arguments, pass_fds=(theirs.fileno(),), stdin=subprocess.DEVNULL, env=frugal)
             self._process = process
             with Connection(ours.detach()) as connection:
                 why = self._listen(connection)

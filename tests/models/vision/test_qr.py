@@ -17,9 +17,9 @@ from models.vision.qr import Pixels, PyzbarReader, QrReader
 DATA = Path(__file__).resolve().parents[3] / ".." / "shared" / "data"
 
 
-def printed(payload: str | bytes, *, scale: int = 4) -> Pixels:
+def printed(payload: str | bytes, *, scale: int = 4, mode: str | None = None) -> Pixels:
     out = io.BytesIO()
-    segno.make_qr(payload, error="m").save(out, kind="png", scale=scale)
+    segno.make_qr(payload, error="m", mode=mode).save(out, kind="png", scale=scale)
     picture = cv2.imdecode(np.frombuffer(out.getvalue(), np.uint8), cv2.IMREAD_GRAYSCALE)
     assert picture is not None
     return picture.astype(np.uint8)
@@ -112,7 +112,8 @@ def test_the_second_reader_reads_or_says_what_is_missing() -> None:
 )
 @settings(max_examples=60, deadline=None)
 def test_what_is_written_in_vietnamese_comes_back_letter_for_letter(text: str) -> None:
-    (read,) = QrReader().read(printed(text.encode()))
+    # left to itself, segno takes some pairs of UTF-8 bytes for kanji, and a reader then gives other bytes back
+    (read,) = QrReader().read(printed(text.encode(), mode="byte"))
     assert (read.text, read.payload) == (text, text.encode())
 
 
