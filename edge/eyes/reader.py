@@ -3,9 +3,11 @@
 A wall of finder patterns, held up by chance or on purpose, keeps a reader busy for most of a second.
 """
 
+import contextlib
 import ctypes
 import logging
 import multiprocessing
+import signal
 import time
 import weakref
 from collections.abc import Sequence
@@ -54,17 +56,16 @@ class _Question(msgspec.Struct, frozen=True):
 
 
 def _serve(connection: Connection, pixels: Any) -> None:
-    """The child: answers until the other end is gone."""
+    """The child: answers until the other end is gone, which is the eye's to decide, not a Ctrl-C's."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     reader, memory = QrReader(), np.frombuffer(pixels, np.uint8)
-    connection.send_bytes(b"ready")
-    while True:
-        try:
+    with contextlib.suppress(EOFError, OSError):
+        connection.send_bytes(b"ready")
+        while True:
             asked = msgspec.msgpack.decode(connection.recv_bytes(_MOST_BYTES), type=_Question)
-        except (EOFError, OSError):
-            return
-        y = memory[: asked.height * asked.width].reshape(asked.height, asked.width)
-        look = reader.look(y, asked.region, stirred=asked.stirred, brief=asked.brief)
-        connection.send_bytes(msgspec.msgpack.encode(look))
+            y = memory[: asked.height * asked.width].reshape(asked.height, asked.width)
+            look = reader.look(y, asked.region, stirred=asked.stirred, brief=asked.brief)
+            connection.send_bytes(msgspec.msgpack.encode(look))
 
 
 def _processor_s(pid: int) -> float:
