@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from msgspec import UNSET
 from numpy.typing import NDArray
 
-from edge.eyes.frame import Frame, Pixels
+from edge.eyes.frame import Frame, luma
 from edge.eyes.watches import build
 from edge.gate import verdict
 from edge.settings import Camera, EdgeSettings
@@ -30,8 +30,6 @@ from models.wire import events
 from models.wire.seal import Identity, seal
 
 _CHUNK_BYTES = 1 << 20
-_PLANAR = ("yuv", "nv12", "nv21", "gray")
-"""Pixel formats whose first plane is luma; 8 bits a sample is asked of the plane itself."""
 
 
 class Unreplayable(ValueError):
@@ -107,16 +105,6 @@ def _pictures(container: Any, stream: Any) -> Iterator[Any]:
         except av.error.InvalidDataError:
             continue
         yield from pictures
-
-
-def luma(picture: Any) -> Pixels:
-    """The luma of a decoded picture; the decoder's own plane where it is one of bytes."""
-    planar = picture.format.name.startswith(_PLANAR) and picture.format.components[0].bits == 8
-    if not planar or picture.format.name.startswith(("yuyv", "yuv444i")):
-        picture = picture.reformat(format="gray")
-    plane = picture.planes[0]
-    rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
-    return rows[: picture.height, : picture.width]
 
 
 def _colour(picture: Any) -> Callable[[], NDArray[Any]]:

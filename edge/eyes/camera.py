@@ -18,7 +18,6 @@ from urllib.parse import urlsplit
 
 import av
 import av.error
-import numpy as np
 from av.bitstream import BitStreamFilterContext
 from av.container import InputContainer
 from av.packet import Packet
@@ -26,7 +25,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from edge.eyes.clock import LiveEdge, Pace, StreamClock
-from edge.eyes.frame import Frame, Pixels
+from edge.eyes.frame import Frame, luma
 from edge.eyes.recorder import Film, Reel, Unit
 from edge.eyes.status import Broken, Reason, State, Status, broken, redact
 
@@ -70,18 +69,6 @@ class Counters:
     passed: int = 0
     """Pictures that were not asked for: between key frames, or of a stream that is only recorded."""
     connects: int = 0
-
-
-def _luma(picture: VideoFrame) -> Pixels:
-    """The decoder's own luma plane without a copy, where it has one of 8 bits."""
-    layout = picture.format
-    if layout.is_rgb or not layout.is_planar or layout.components[0].bits != 8:
-        picture = picture.reformat(format="gray")
-    plane = picture.planes[0]
-    rows: Pixels = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)  # type: ignore[call-overload]  # a buffer
-    luma = rows[: picture.height, : picture.width]
-    luma.flags.writeable = False  # the decoder still predicts from it
-    return luma
 
 
 def _is_stills(source: str) -> bool:
@@ -405,7 +392,7 @@ class Camera:
             return False
         frame = Frame(
             camera=self.name,
-            y=_luma(picture),
+            y=luma(picture),
             stream_s=self._clock.at(stamp_s, arrived_s),
             arrived_s=arrived_s,
             seen_at=datetime.now(UTC),
