@@ -81,9 +81,20 @@ def _serve(settings: CentralSettings, only: Collection[Duty]) -> int:
         timeout_graceful_shutdown=_GRACE_SECONDS,
     )
     server = _Server(config, central)
-    beside = None if settings.https is None else secure.Https(central.app, settings.https, folder)
-    asyncio.run(secure.serve(server, listener, beside))
+    asyncio.run(_serve_all(server, listener, central, settings))
     return 0 if server.started else 1
+
+
+async def _serve_all(
+    server: uvicorn.Server, listener: socket.socket, central: Central, settings: CentralSettings
+) -> None:
+    folder = Path(settings.data)
+    beside: list[secure.Https | secure.Desk] = []
+    if settings.https is not None:
+        beside.append(secure.Https(central.app, settings.https, folder))
+    if settings.desk is not None:
+        beside.append(secure.Desk(central.app, settings.desk, folder))
+    await secure.serve(server, listener, *beside)
 
 
 async def _invite(settings: CentralSettings, box: Box) -> int:

@@ -1,4 +1,5 @@
-"""Central's second ear: HTTPS for boxes on other machines. Its own port: the pages' one can stay on loopback."""
+"""Central's ears for other machines: HTTPS for boxes, TLS with HTTP/2 for people. The pages' own port can stay on
+loopback."""
 
 import asyncio
 import logging
@@ -9,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import uvicorn
+from granian.constants import Interfaces
+from granian.server.embed import Server
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from central import settings
@@ -84,14 +87,50 @@ class Https:
                 _log.warning("%s cannot be read (%s); the last one counts", self._crl, type(error).__name__)
 
 
-async def serve(server: uvicorn.Server, listener: socket.socket, beside: Https | None) -> None:
-    """Until the server ends; the other one ends with it."""
-    if beside is None:
-        await server.serve(sockets=[listener])
-        return
-    second = asyncio.create_task(beside.serve())
+class Desk:
+    """HTTP/2 over TLS. Raises BadDocument for a port that is taken or a certificate that does not serve."""
+
+    def __init__(self, app: Any, told: settings.Desk, data: Path) -> None:
+        try:
+            ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(told.certificate, told.key)
+        except (OSError, ssl.SSLError) as error:
+            raise BadDocument(
+                f"desk: {told.certificate}, {told.key}: {error}; make them with scripts/pki server desk HOST"
+            ) from error
+        port = told.port
+        try:
+            with socket.create_server((told.host, port)) as listener:  # granian itself would end the whole process
+                port = listener.getsockname()[1]
+        except OSError as error:
+            raise BadDocument(f"desk: {told.host}:{port}: {error.strerror}; set another port (0: any)") from error
+        (data / "desk.url").write_text(f"https://localhost:{port}\n")
+        self._told, self._port, self._app = told, port, app
+        self._ended = asyncio.Event()
+
+    async def serve(self) -> None:
+        server = Server(
+            self._app, address=self._told.host, port=self._port, interface=Interfaces.ASGINL, websockets=False,
+            ssl_cert=Path(self._told.certificate), ssl_key=Path(self._told.key), log_enabled=False,
+        )  # fmt: skip
+        serving = asyncio.create_task(server.serve())
+        ended = asyncio.create_task(self._ended.wait())
+        try:
+            await asyncio.wait([serving, ended], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            ended.cancel()
+            server.stop()  # type: ignore[no-untyped-call]
+            await serving
+
+    def end(self) -> None:
+        self._ended.set()
+
+
+async def serve(server: uvicorn.Server, listener: socket.socket, *beside: Https | Desk) -> None:
+    """Until the server ends; the others end with it."""
+    others = [asyncio.create_task(one.serve()) for one in beside]
     try:
         await server.serve(sockets=[listener])
     finally:
-        beside.end()
-        await asyncio.gather(second, return_exceptions=True)
+        for one in beside:
+            one.end()
+        await asyncio.gather(*others, return_exceptions=True)

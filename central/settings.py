@@ -32,6 +32,18 @@ class Https(Section):
     """What a new box is told to connect to."""
 
 
+class Desk(Section):
+    """Where people's browsers come in from other machines: TLS with HTTP/2, so that one of them can keep many screens
+    open (over HTTP/1.1 the seventh page of a browser waits for ever)."""
+
+    host: str = "0.0.0.0"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8444
+    """0 picks a free one; the address is written to `<data>/desk.url`."""
+    certificate: str = "data/pki/desk.pem"
+    """Of the house's own authority (`scripts/pki server desk HOST…`) or of any that the browsers trust."""
+    key: str = "data/pki/desk.key"
+
+
 class CentralSettings(Section):
     database: str = "sqlite+aiosqlite:///data/central/central.db"
     """SQLAlchemy URL: sqlite+aiosqlite:///… for one box, postgresql+asyncpg://… for a city."""
@@ -39,7 +51,7 @@ class CentralSettings(Section):
     data: str = "data/central"
     """Folder of evidence and of the keys (`seal.key`, `pepper.key`: made at first start, mode 0600)."""
     host: str = "127.0.0.1"
-    """Beyond loopback put a proxy that ends TLS before central, else the cookies of who logs in travel openly."""
+    """Beyond loopback use `desk`, or a proxy that ends TLS: else the cookies of who logs in travel openly."""
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
     """0 picks a free one; the address is printed and written to `<data>/http.url`."""
     snapshot: Snapshot = Snapshot()
@@ -53,6 +65,8 @@ class CentralSettings(Section):
     """Folder of the certificates (DER, `*.der`) of the states whose health codes (HC1) count."""
     https: Https | None = None
     """Without it no other machine can bring anything in."""
+    desk: Desk | None = None
+    """Without it the pages are for browsers on this machine, and behind a proxy."""
     keep_days: Annotated[int, Field(ge=1, le=39)] = 30
     """Events and dead letters older than this go every night; a row of the table `purge` says how many."""
     breach_fresh_seconds: float = 300.0

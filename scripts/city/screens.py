@@ -151,12 +151,13 @@ class Proxy:
 class Central:
     """The real central, with a database of its own and no broker: its pages do not need one."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **more: Any) -> None:
         self.folder, self.port = folder, free_port()
         self.config = folder / "central.yaml"
         settings = {
             "database": f"sqlite+aiosqlite:///{folder}/central.db", "data": str(folder), "port": self.port,
             "broker": f"mqtt://127.0.0.1:{free_port()}", "policy": str(ROOT / "configs/policies/directive-22.json"),
+            **more,
         }  # fmt: skip
         self.config.write_text(json.dumps(settings))
         told = subprocess.run(
@@ -185,6 +186,16 @@ class Central:
             self._process.wait()
             self._process = None
 
+    def stop(self, seconds: float) -> int:
+        """Ask it to end. Raises TimeoutExpired."""
+        assert self._process is not None
+        process, self._process = self._process, None
+        process.terminate()
+        try:
+            return process.wait(seconds)
+        finally:
+            process.kill()
+
     def raise_alerts(self, *names: str) -> None:
         row = (
             "INSERT INTO alert (dedupe, kind, site, edge, camera, place, first_at, last_at, count, level, certainty,"
@@ -195,8 +206,10 @@ class Central:
             connection.executemany(row, [(name, name) for name in names])
 
     def supervisor(self, browser: Browser, port: int) -> Page:
-        page = probed(browser)
-        page.goto(f"http://127.0.0.1:{port}/login?next=/supervisor")
+        return self.log_in(probed(browser), f"http://127.0.0.1:{port}")
+
+    def log_in(self, page: Page, url: str) -> Page:
+        page.goto(f"{url}/login?next=/supervisor")
         page.fill("[name=name]", self.admin["name"])
         page.fill("[name=password]", self.admin["password"])
         page.click("main button")
