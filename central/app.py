@@ -77,6 +77,7 @@ class Central:
             travel=passes.Travel(places=settings.places, most_kmh=settings.travel_kmh),
             pass_fresh_seconds=settings.pass_fresh_seconds,
             breach_fresh_seconds=settings.breach_fresh_seconds,
+            keep_days=settings.keep_days,
         )
         self._order = snapshot.Order(
             database=settings.database,
@@ -142,7 +143,7 @@ class Central:
         await db.wait_for(self._settings.database)
         beside = [self._feed.run()] if "web" in self._only or self._engine.dialect.name == "postgresql" else []
         if "rounds" in self._only:
-            beside += [self._build_snapshots(), rounds.run(self._engine, self._settings.keep_days)]
+            beside += [self._build_snapshots(), rounds.run(self._engine, self._settings)]
         tasks = [asyncio.create_task(work) for work in beside]
         if "inbox" in self._only:
             known = None

@@ -8,27 +8,38 @@ from datetime import UTC, datetime, time, timedelta
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from central.history import service as history
+from central.history.service import Keep
 from central.inbox import days
+from central.settings import CentralSettings
 
 _log = logging.getLogger(__name__)
 _PURGE_AT = time(20, tzinfo=UTC)
 """Three in the morning in Hanoi."""
 
 
+def night_of(now: datetime) -> datetime:
+    """When the last night's purge was due."""
+    night = datetime.combine(now.date(), _PURGE_AT)
+    return night - timedelta(days=now < night)
+
+
 async def purge(engine: AsyncEngine, keep_days: int, now: datetime) -> int | None:
     """The night's purge, once a night; how much went, None when it was done already."""
-    night = datetime.combine(now.date(), _PURGE_AT)
-    night -= timedelta(days=now < night)
-    return await days.purge_before(engine, (now - timedelta(days=keep_days)).date(), now, since=night)
+    return await days.purge_before(engine, (now - timedelta(days=keep_days)).date(), now, since=night_of(now))
 
 
-async def run(engine: AsyncEngine, keep_days: int, *, every_seconds: float = 60.0) -> None:
+async def run(engine: AsyncEngine, settings: CentralSettings, *, every_seconds: float = 60.0) -> None:
     """Each due thing in turn, for ever; what fails is tried again on the next round."""
-    due: tuple[Callable[[], Awaitable[object]], ...] = (lambda: purge(engine, keep_days, datetime.now(UTC)),)
+    keep = Keep(minute_days=settings.keep_minutes_days, hour_days=settings.keep_hours_days)
+    due: tuple[Callable[[datetime], Awaitable[object]], ...] = (
+        lambda now: purge(engine, settings.keep_days, now),
+        lambda now: history.purge(engine, keep, now, since=night_of(now)),
+    )
     while True:
         for one in due:
             try:
-                await one()
+                await one(datetime.now(UTC))
             except (SQLAlchemyError, OSError) as error:
                 _log.warning("a round was not made (%s); trying again", type(error).__name__)
         await asyncio.sleep(every_seconds)

@@ -69,6 +69,10 @@ class CentralSettings(Section):
     """Without it the pages are for browsers on this machine, and behind a proxy."""
     keep_days: Annotated[int, Field(ge=1, le=39)] = 30
     """Events and dead letters older than this go every night; a row of the table `purge` says how many."""
+    keep_minutes_days: Annotated[int, Field(ge=8)] = 8
+    """Streets by the minute; eight days hold last week's curve."""
+    keep_hours_days: Annotated[int, Field(ge=1)] = 400
+    """Streets by the hour, and what districts were warned of."""
     breach_fresh_seconds: float = 300.0
     """A breach older than this is stored as arrived late; it does not ring."""
     pass_fresh_seconds: float = 2.0

@@ -266,6 +266,12 @@ async def answer(
     return bool(changed.rowcount)
 
 
+async def forget_warnings(connection: AsyncConnection, before: datetime) -> int:
+    """Those that were closed before it go; how many."""
+    gone = await connection.execute(delete(street_warning).where(street_warning.c.closed_at < before))
+    return gone.rowcount
+
+
 async def districts(connection: AsyncConnection) -> dict[tuple[str, str, str], tuple[str, str]]:
     """Of each counted zone (site, camera, zone) its street and its district."""
     rows = await connection.execute(

@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from central import db
 from central.crowd import service as crowd
+from central.history import service as history
 from central.inbox import days, rules
 from central.inbox.rules import Element, Letter
 from central.inbox.tables import dead_letter, event
@@ -65,6 +66,7 @@ class Desk:
     travel: passes.Travel = field(default_factory=passes.Travel)
     pass_fresh_seconds: float = 2.0
     breach_fresh_seconds: float = 300.0
+    keep_days: int = 30
 
 
 @dataclass(frozen=True)
@@ -137,6 +139,7 @@ async def _level(work: _Round, told: Sequence[tuple[Event, CrowdLevel]]) -> None
 
 async def _measured(work: _Round, told: Sequence[tuple[Event, CrowdMeasured]]) -> None:
     await crowd.record_measures(work.connection, told)
+    await history.fold(work.connection, told, work.now, work.desk.keep_days)
     work.touched.add(STREETS)
 
 

@@ -7,6 +7,7 @@ import central.alerts.tables
 import central.auth.tables
 import central.crowd.tables
 import central.enrolment.tables
+import central.history.tables
 import central.inbox.tables
 import central.issuing.tables
 import central.passes.tables
