@@ -6,11 +6,14 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, model_validator
 
 from models.document import Section
+from models.hours import Hours
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
 """An id in topics and paths: lower case letters, digits, dashes."""
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Point = tuple[Fraction, Fraction]
+GUARDED = frozenset({"stay-inside", "keep-out", "exit-line"})
+"""Kinds of zones whose line nobody may cross."""
 
 
 def _simple(polygon: tuple[Point, ...]) -> tuple[Point, ...]:
@@ -38,6 +41,11 @@ class Zone(Section):
     """How far beyond the line a foot must be, in body heights: nobody stands still to a pixel."""
     hold_seconds: Annotated[float, Field(ge=0.0, le=60.0)] = 1.0
     """How long it must stay there before it is a breach."""
+    free: tuple[Hours, ...] = ()
+    """When it may be left, or entered where it is keep-out: yard time, the cleaners' hour. Whoever is still there when
+    it ends is told then."""
+    exits: tuple[tuple[Point, Point], ...] = ()
+    """Lines that staff may cross, of two points each: whoever leaves there is written down, and nobody is alarmed."""
     levels: tuple[int, int, int, int] = (5, 10, 20, 40)
     """Bodies from which a street is Thưa, Vừa, Đông, Quá đông, where the camera names no `limits`."""
     metres_per_pixel: Annotated[float, Field(gt=0.0)] | None = None
@@ -51,6 +59,14 @@ class Zone(Section):
     def _four_points(self) -> "Zone":
         if len(self.ground) not in {0, 4}:
             raise ValueError("ground needs four points; measure the corners of a rectangle on the street")
+        return self
+
+    @model_validator(mode="after")
+    def _permits_where_guarded(self) -> "Zone":
+        if (self.free or self.exits) and self.kind not in GUARDED:
+            raise ValueError(
+                f"free and exits belong to {', '.join(sorted(GUARDED))}; take them out of this {self.kind}"
+            )
         return self
 
     @model_validator(mode="after")

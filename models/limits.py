@@ -1,24 +1,18 @@
 """How full a street may be: a directive's thresholds by the hour, and what a desk recommends. Data, not code."""
 
-from datetime import datetime, time, timedelta, timezone
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from models import hours
 from models.document import Section, load
 
-LOCAL = timezone(timedelta(hours=7))
-"""A directive's hours are Viet Nam's."""
 
+class Hours(hours.Hours):
+    """What holds in these hours."""
 
-class Hours(Section):
-    """What holds on some days from one hour to another; over midnight where `until` is not later."""
-
-    days: tuple[Annotated[int, Field(ge=1, le=7)], ...] = (1, 2, 3, 4, 5, 6, 7)
-    """1 is Monday."""
-    since: time = time(0)
-    until: time = time(0)
     bodies: tuple[float, float, float, float]
     """Bodies from which a street is Thưa, Vừa, Đông, Quá đông."""
     per_100_m2: tuple[float, float, float, float] | None = None
@@ -32,15 +26,6 @@ class Hours(Section):
             if steps is not None and (list(steps) != sorted(set(steps)) or steps[0] <= 0):
                 raise ValueError(f"thresholds {steps} must rise from above 0; write the smallest first")
         return self
-
-    def hold_at(self, moment: datetime) -> bool:
-        here = moment.astimezone(LOCAL)
-        clock = here.time()
-        if self.since < self.until:
-            return here.isoweekday() in self.days and self.since <= clock < self.until
-        # over midnight: the hours after it belong to the day on which they began
-        began = here if clock >= self.since else here - timedelta(days=1)
-        return began.isoweekday() in self.days and (clock >= self.since or clock < self.until)
 
 
 class Action(Section):

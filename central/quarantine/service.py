@@ -37,6 +37,8 @@ async def record(connection: AsyncConnection, event: Event, breach: ZoneBreached
             where=statement.excluded.sequence > incident.c.sequence,
         )
     )
+    if breach.quiet is not UNSET:
+        return  # written down; nobody is to be alarmed
     await alerts.raise_or_bump(
         connection,
         alerts.Raised(

@@ -91,6 +91,8 @@ class Exit:
     left_at: float
     reported_at: float
     certainty: Certainty
+    beyond: float
+    """How far beyond the line, in body heights, when it was told."""
 
 
 @dataclass
@@ -240,4 +242,5 @@ class ZoneWatch:
             left_at=memory.crossed_at,
             reported_at=now,
             certainty=certainty,
+            beyond=max(-memory.heights, 0.0),
         )

@@ -78,6 +78,12 @@ class ZoneBreached(Struct, frozen=True, kw_only=True):
     reported_at: float
     certainty: Literal["left", "probable"]
     end_reason: str | UnsetType = UNSET
+    """Of a close: returned, lost (not seen any more), ended (no longer guarded), restart (the eye or the box has died;
+    the event's time is when the body was last seen)."""
+    quiet: str | UnsetType = UNSET
+    """Why it is written down and nobody is to be alarmed: trial, hours, line, escort."""
+    beyond: Annotated[float, Meta(ge=0.0)] | UnsetType = UNSET
+    """How far beyond the line the body was when it was told, in body heights."""
 
 
 class Counts(Struct, frozen=True, kw_only=True, omit_defaults=True):

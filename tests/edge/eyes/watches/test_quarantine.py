@@ -96,3 +96,31 @@ def test_a_detector_that_is_not_there_is_said_at_once(tmp_path: Path) -> None:
 
 def test_a_watch_says_what_it_sees_with() -> None:
     assert build(yard(), key=b"boot").detector == "person-fixed"
+
+
+def breaches(camera: Camera) -> list[tuple[ZoneBreached, bool]]:
+    """What is told, and whether with a picture."""
+    told = [one for one in walk(camera) if isinstance(one, Told)]
+    return [(msgspec.json.decode(one.raw, type=ZoneBreached), one.still is not None) for one in told]
+
+
+@pytest.mark.parametrize(
+    ("zone", "mode", "quiet", "pictured"),
+    [
+        ({}, "armed", msgspec.UNSET, True),
+        ({}, "trial", "trial", True),  # the picture proves the walk test
+        ({"free": [{"since": "12:30", "until": "13:30"}]}, "armed", "hours", False),  # 06:00 in Greenwich is 13:00
+        ({"free": [{"since": "14:00", "until": "15:00"}]}, "armed", msgspec.UNSET, True),
+        ({"free": [{"days": [7], "since": "12:30", "until": "13:30"}]}, "armed", msgspec.UNSET, True),  # a Tuesday
+        ({"exits": [((0.6, 0.6), (0.6, 0.9))]}, "armed", "line", False),
+        ({"exits": [((0.6, 0.1), (0.6, 0.3))]}, "armed", msgspec.UNSET, True),
+    ],
+)
+def test_what_nobody_is_alarmed_of_is_told_with_its_reason(
+    zone: dict[str, Any], mode: Literal["trial", "armed"], quiet: object, pictured: bool
+) -> None:
+    guarded = Zone.model_validate(YARD.model_dump() | zone)
+    ((breach, shown),) = breaches(yard(guarded, mode=mode))
+    assert (breach.quiet, shown) == (quiet, pictured)
+    assert breach.beyond is not msgspec.UNSET
+    assert breach.beyond > YARD.band_heights
