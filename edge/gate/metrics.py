@@ -7,7 +7,10 @@ from msgspec import UNSET
 from models.wire.events import EdgeState
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-_CAMERA_COUNTERS = ("frames", "dropped", "corrupt", "late", "shed", "connects")
+_CAMERA_COUNTERS = (
+    "frames", "dropped", "corrupt", "late", "shed", "connects",
+    "given_up", "looks", "spared", "stale", "crowded", "unfilmed",
+)  # fmt: skip
 
 
 def render(state: EdgeState) -> str:

@@ -6,8 +6,6 @@ shapes of the outputs speak. Pre-processing belongs to a family, unless the grap
 
 import hashlib
 import math
-import threading
-from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -138,28 +136,6 @@ def decode(
     return boxes, scores, classes
 
 
-class _Turns:
-    """First come, first served: no camera of an eye waits longer than one look of each other."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._waiting: deque[threading.Event] = deque()
-
-    def __enter__(self) -> None:
-        turn = threading.Event()
-        with self._lock:
-            self._waiting.append(turn)
-            if len(self._waiting) == 1:
-                turn.set()
-        turn.wait()
-
-    def __exit__(self, *_: object) -> None:
-        with self._lock:
-            self._waiting.popleft()
-            if self._waiting:
-                self._waiting[0].set()
-
-
 class Detector:
     """One session, one thread, no spinning: a second thread only takes the other cameras' core away."""
 
@@ -199,7 +175,6 @@ class Detector:
         self.name = path.stem
         self.sure = card.sure if card else 0.5
         self._least_score, self._most = least_score, most
-        self._turns = _Turns()
         self._grid = NO_GRID
         if self._sides and self.family in {"yolox", "gfl"}:
             strides = (8, 16, 32, 64)[: len(returned) // 2] if self.family == "gfl" else (8, 16, 32)
@@ -214,11 +189,9 @@ class Detector:
         return max(self._sides) if self._sides else math.isqrt(self.MOST_PIXELS)
 
     def detect(self, bgr: NDArray[np.uint8], *, person_px: float | None = None) -> Detections:
-        """What is in one colour picture. `person_px`: how tall its people are; a net of one height needs it."""
-        with self._turns:
-            return self._detect(bgr, person_px)
-
-    def _detect(self, bgr: NDArray[np.uint8], person_px: float | None) -> Detections:
+        """What is in one colour picture. `person_px`: how tall its people are; a net of one height needs it. One thread
+        at a time.
+        """
         height, width = bgr.shape[:2]
         scale = self._scale(height, width, person_px)
         size = max(1, round(width * scale)), max(1, round(height * scale))

@@ -315,6 +315,16 @@ class CameraHealth(Struct, frozen=True, kw_only=True):
     connects: Count = 0
     given_up: Count = 0
     """Pictures that held the reader of codes up and were not read to their end."""
+    looks: Count = 0
+    """Pictures that the detector looked at."""
+    spared: Count = 0
+    """Pictures in which nothing stirred, so that the detector's last answer stood."""
+    stale: Count = 0
+    """Pictures that grew old while they waited for the detector, which the eye's cameras share."""
+    crowded: Count = 0
+    """Bodies that were not followed because so many others were."""
+    unfilmed: Count = 0
+    """Incidents without a film: too many at once, or nothing that a film could be made of."""
     late_s: float | UnsetType = UNSET
     """How far behind the camera the box is."""
     step: str | UnsetType = UNSET

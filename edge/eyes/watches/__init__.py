@@ -16,8 +16,8 @@ class Watch(Protocol):
     """What it sees bodies with: "motion" or the model's name; None where it looks for no bodies."""
 
     @property
-    def given_up(self) -> int:
-        """Pictures that held its reader up and were not read to their end."""
+    def counts(self) -> dict[str, int]:
+        """What it did and left out, by the names that models.wire.events.CameraHealth has for it."""
         ...
 
     def see(self, frame: Frame) -> list[Sighting]: ...

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.eyes.frame import Frame
+from edge.eyes.seat import Seat, Spent, Stale, Turns
 from edge.settings import Camera
 from models.vision.detector import PEOPLE, PERSON, TRAFFIC, Detector, named
 from models.vision.motion import Motion, Size
@@ -34,10 +35,20 @@ def outside_ignored(camera: Camera, boxes: Floats, height: int, width: int) -> N
     return kept
 
 
-def detector_of(camera: Camera) -> Detector | None:
+DUE_S = {"traffic": 1.0}
+"""How soon a picture wants its answer; where somebody may walk away, before the next look."""
+AGAIN_S = {"traffic": 5.0}
+"""How long a still picture needs no other answer; where somebody may walk away, a second."""
+_turns = Turns()
+
+
+def detector_of(camera: Camera) -> Seat | None:
     """None where the camera goes by motion. Raises models.vision.detector.Unusable."""
     path = named(camera.detector, TRAFFIC if camera.watch == "traffic" else PEOPLE)
-    return _shared(path) if path else None
+    if path is None:
+        return None
+    due_s, again_s = DUE_S.get(camera.watch, 1 / Bodies.DETECTOR_LOOKS), AGAIN_S.get(camera.watch, 1.0)
+    return Seat(_shared(path), _turns, far_px=min(camera.person_px), due_s=due_s, again_s=again_s)
 
 
 @lru_cache
@@ -87,27 +98,46 @@ class Bodies:
     MOTION_LOOKS = 12.5
     DETECTOR_LOOKS = 8.0
 
-    def __init__(self, camera: Camera, detector: Detector | None, *, split: bool, every: bool = False) -> None:
+    def __init__(self, camera: Camera, detector: Seat | None, *, split: bool, every: bool = False) -> None:
         """`every`: look at each picture, whatever it costs."""
         far, near = sorted(camera.person_px)
         self._camera = camera
+        self._size, self._split, self._every = Size(far_px=far, near_px=near), split, every
         self._tall = math.sqrt(far * near)
         self._detector = detector
-        self._motion = Motion(Size(far_px=far, near_px=near), split=split)
-        self._tracker = Tracker(sure=detector.sure if detector else 0.5)
         self._fused = detector is not None and camera.detector == "auto" and split
-        self._standing = Standing()
-        self._kept: Floats = np.zeros((0, 4))
+        self._shape: tuple[int, ...] = ()
+        self._crowded = 0
+        self._begin()
         self._every_s = 0.0 if every else 0.9 / (self.DETECTOR_LOOKS if detector else self.MOTION_LOOKS)
         self._next_s = float("-inf")
 
+    def _begin(self) -> None:
+        self._motion = Motion(self._size, split=self._split)
+        self._tracker = Tracker(sure=self._detector.sure if self._detector else 0.5)
+        self._standing = Standing()
+        self._kept: Floats = np.zeros((0, 4))
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """As models.wire.events.CameraHealth names them."""
+        spent = self._detector.spent if self._detector else Spent()
+        return asdict(spent) | {"crowded": self._crowded + self._tracker.refused}
+
     def see(self, frame: Frame) -> Look | None:
-        """None when it is too early for another look."""
+        """None when it is too early for another look, or too late for this one."""
         if frame.stream_s < self._next_s:
             return None
-        self._next_s = frame.stream_s + self._every_s
+        if frame.y.shape != self._shape:  # a camera that was set to another size: nothing is where it was
+            self._shape = frame.y.shape
+            self._crowded += self._tracker.refused
+            self._begin()
         picture = frame.bgr()
-        boxes, scores = self._found(picture) if self._detector else NONE
+        try:
+            boxes, scores = self._found(frame, picture)
+        except Stale:
+            return None
+        self._next_s = frame.stream_s + self._every_s
         if not self._detector or self._fused:
             moving = self._motion.see(picture, frame.stream_s, kept=self._kept)
             unknown = ~_covered(moving.boxes, boxes)
@@ -122,9 +152,11 @@ class Bodies:
             self._kept = self._standing.see(tracks, frame.stream_s)
         return Look(boxes=boxes, scores=scores, tracks=tracks)
 
-    def _found(self, picture: NDArray[np.uint8]) -> tuple[Floats, Floats]:
-        assert self._detector is not None
-        found = self._detector.detect(picture, person_px=self._tall)
+    def _found(self, frame: Frame, picture: NDArray[np.uint8]) -> tuple[Floats, Floats]:
+        seat = self._detector
+        if seat is None:
+            return NONE
+        found = seat.look(frame, lambda: seat.detect(picture, person_px=self._tall), always=self._every)
         people = found.classes == PERSON
         return found.boxes[people], found.scores[people]
 

@@ -2,18 +2,18 @@
 
 import hmac
 from dataclasses import dataclass
-from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.eyes.frame import Frame, Pixels
+from edge.eyes.frame import Frame
 from edge.eyes.reader import Reads
 from edge.settings import Camera
 from edge.sighting import Reading, Scanned, Sighting
 from models.passes.classify import classify
 from models.vision.qr import Code, Corners, QrReader, Region, clip_region
+from models.vision.stir import Stir
 from models.vision.zones import signed_distance
 
 
@@ -24,35 +24,6 @@ class _Shown:
     last_s: float
     told_s: float
     repeat: int = 0
-
-
-class _Stir:
-    """Where the picture changed since the last one, at an eighth of its size: 0.1 ms."""
-
-    STEP = 8
-    DIFFERENCE = 14
-    LEAST_CELLS = 6
-    MOST_REGIONS = 2
-
-    def __init__(self) -> None:
-        self._last: NDArray[Any] | None = None
-
-    def see(self, y: Pixels) -> list[Region]:
-        """Boxes of change in pixels, the largest first; the whole picture when there is nothing to compare with."""
-        height, width = y.shape
-        size = max(width // self.STEP, 1), max(height // self.STEP, 1)
-        small = cv2.blur(cv2.resize(y, size, interpolation=cv2.INTER_LINEAR), (3, 3))
-        last, self._last = self._last, small
-        if last is None or last.shape != small.shape:
-            return [(0, 0, width, height)]
-        changed = cv2.threshold(cv2.absdiff(small, last), self.DIFFERENCE, 255, cv2.THRESH_BINARY)[1]
-        if cv2.countNonZero(changed) < self.LEAST_CELLS:
-            return []
-        grown = cv2.dilate(changed, np.ones((7, 7), np.uint8))
-        stats = cv2.connectedComponentsWithStats(grown, connectivity=8)[2][1:]
-        largest = stats[np.argsort(-stats[:, 4], kind="stable")][: self.MOST_REGIONS]
-        step = self.STEP
-        return [(int(x) * step, int(t) * step, int(w) * step, int(h) * step) for x, t, w, h, _ in largest]
 
 
 class CheckpointWatch:
@@ -66,6 +37,8 @@ class CheckpointWatch:
     """A still picture is read this seldom."""
     FLASH_S = 1.0
     """Least time between two repeats, or two announcements of a code that is not read yet."""
+    DIFFERENCE = 14
+    """Grey levels: a code is black on white."""
     MOST_KNOWN = 1000
     CROP_PX = 640
 
@@ -75,7 +48,7 @@ class CheckpointWatch:
         self._key = key
         self._lanes = [zone for zone in camera.zones if zone.kind == "lane"]
         self._reader = QrReader() if reader is None else reader
-        self._stir = _Stir()
+        self._stir = Stir(difference=self.DIFFERENCE)
         self._stirred: list[Region] = []
         self._stirred_s = float("-inf")
         self._looked_s = float("-inf")
@@ -83,8 +56,8 @@ class CheckpointWatch:
         self._shown: dict[bytes, _Shown] = {}
 
     @property
-    def given_up(self) -> int:
-        return self._reader.given_up
+    def counts(self) -> dict[str, int]:
+        return {"given_up": self._reader.given_up}
 
     def see(self, frame: Frame) -> list[Sighting]:
         stirred = self._stir.see(frame.y)

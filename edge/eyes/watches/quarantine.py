@@ -28,7 +28,6 @@ class QuarantineWatch:
     STILL_PX = 1920
     LINE_HEIGHTS = 0.5
     """So near to a staff's line, in body heights, one has gone over it."""
-    given_up = 0
 
     def __init__(self, camera: Camera, *, key: bytes) -> None:
         detector = detector_of(camera)
@@ -39,6 +38,10 @@ class QuarantineWatch:
         self._guarded = {zone.id: zone for zone in camera.zones if zone.kind in GUARDED}
         self._zones: list[ZoneWatch] = []
         self._shape = (0, 0)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        return self._bodies.counts
 
     def see(self, frame: Frame) -> list[Sighting]:
         if self._camera.mode == "maintenance":

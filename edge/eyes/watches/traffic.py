@@ -1,7 +1,7 @@
 """A street: how many bodies, how full, and how many go by a minute."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.eyes.frame import Frame
+from edge.eyes.seat import Stale
 from edge.eyes.watches.bodies import Bodies, detector_of, feet, outside_ignored
 from edge.settings import Camera, Zone
 from edge.sighting import Sighting, Told
@@ -130,7 +131,6 @@ class TrafficWatch:
     the gathering that matters. The flow over a line always goes by motion, which needs more than a look a second.
     """
 
-    given_up = 0
     LOOK_S = 1.0
     REPEAT_S = 60.0
     """A measure that does not change is told this seldom."""
@@ -157,6 +157,11 @@ class TrafficWatch:
         self._next_s = float("-inf")
         self._measure_anew(1000, 1000)  # so that a calibration that cannot be is told at the start
 
+    @property
+    def counts(self) -> dict[str, int]:
+        crowded = self._moving.counts["crowded"] if self._moving else 0
+        return (asdict(self._detector.spent) if self._detector else {}) | {"crowded": crowded}
+
     def see(self, frame: Frame) -> list[Sighting]:
         if self._camera.mode == "maintenance":
             return []
@@ -166,12 +171,15 @@ class TrafficWatch:
         flows = self._flow(frame)
         if frame.stream_s < self._next_s:
             return []
-        self._next_s = frame.stream_s + self.LOOK_S
         told: list[Sighting] = []
+        try:
+            seen = self._look(frame) if self._streets else None
+        except Stale:
+            return []
+        self._next_s = frame.stream_s + self.LOOK_S
         for name, flow in flows.items():
             told += self._measured(frame, name, Measure(crowd=Crowd(counts={}, low=0, high=0), flow=flow))
-        if self._streets:
-            seen = self._look(frame)
+        if seen is not None:
             hours = self._limits.at(frame.seen_at) if self._limits else None
             for street in self._streets.values():
                 told += self._seen(frame, street, seen, hours)
@@ -204,7 +212,8 @@ class TrafficWatch:
         if fault:
             return Seen(boxes=np.zeros((0, 4)), bodies=[], paused=fault)
         far, near = sorted(self._camera.person_px)
-        found = look(self._detector, frame.bgr(), far_px=far, near_px=near)
+        seat = self._detector
+        found = seat.look(frame, lambda: look(seat, frame.bgr(), far_px=far, near_px=near))
         kept = outside_ignored(self._camera, found.boxes, *self._shape) & np.isin(found.classes, list(COCO))
         kept &= countable(found.scores, self._detector.family)
         return Seen(boxes=found.boxes[kept], bodies=[COCO[one] for one in found.classes[kept].tolist()], paused=None)
