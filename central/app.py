@@ -109,7 +109,7 @@ class Central:
         self.app.include_router(auth.routes(self._engine, pages))
         self.app.include_router(sites.routes(self._feed, pages))
         self.app.include_router(alerts.routes(self._engine, self._feed, pages))
-        self.app.include_router(overview.routes(self._feed, pages))
+        self.app.include_router(overview.routes(self._engine, self._feed, pages))
         self.app.include_router(crowd.routes(self._engine, self._feed, pages))
         self.app.include_router(records.routes(self._engine, keys, pages))
         self.app.include_router(issuing_routes.routes(self._engine, keys, pages))

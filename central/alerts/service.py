@@ -190,6 +190,16 @@ async def site_of_evidence(connection: AsyncConnection, name: str) -> str | None
     return found.scalar_one_or_none()
 
 
+async def raised_since(
+    connection: AsyncConnection, since: datetime, places: Sequence[str] = (), most: int = 50_000
+) -> list[datetime]:
+    """When each alert was raised, the newest first."""
+    query = select(alert.c.first_at).where(alert.c.last_at >= since, alert.c.first_at >= since)
+    if places:
+        query = query.where(alert.c.site.in_(places))
+    return list((await connection.execute(query.order_by(alert.c.first_at.desc()).limit(most))).scalars())
+
+
 async def last_at(connection: AsyncConnection, places: Sequence[str] = ()) -> datetime | None:
     """When anything was last raised."""
     # max() forgets the column's type on SQLite, so the newest row is read instead.

@@ -77,6 +77,9 @@ ACCESS: tuple[Rule, ...] = (
     *_rules(PEOPLE, "GET /", "GET /live", "GET /me", "POST /logout", "GET /password", "POST /password"),
     *_rules(PEOPLE, "LIVE health", "GET /openapi.json"),
     *_rules("supervisor traffic admin viewer", "GET /overview", "LIVE overview"),
+    *_rules(
+        "supervisor traffic admin viewer", "GET /overview/week", "GET /overview/week.svg", "GET /overview/week.csv"
+    ),
     *_rules("supervisor admin viewer", "GET /supervisor", "LIVE alerts"),
     *_rules("supervisor admin", "GET /evidence/{name}"),
     *_rules("supervisor admin", "GET /evidence/{name}/snapshot", "GET /evidence/{name}/clip"),

@@ -18,7 +18,7 @@ from central import db
 from central.alerts import service as alerts
 from central.keys import Keys
 from central.passes import rules
-from central.passes.tables import decision, painted, pin
+from central.passes.tables import answered, decision, painted, pin
 from central.passes.tables import policy as policies
 from central.registry import service as registry
 from central.registry.rules import Line
@@ -148,9 +148,34 @@ async def record(
             verdicts.append((event, verdict))
     rows.sort(key=itemgetter("scan"))
     await db.insert_new(connection, decision, "scan", rows)
+    await _count(connection, rows)
     await _compare(connection, "decided", sides)
     await _flag_travel(connection, rows, travel or Travel(), now)
     return verdicts
+
+
+async def _count(connection: AsyncConnection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Into the hours that they were scanned in, however late they come. Sorted: two centrals take the same rows."""
+    told = Counter(
+        (row["scanned_at"].replace(minute=0, second=0, microsecond=0), row["site"], row["outcome"]) for row in rows
+    )
+    statement = db.insert(connection, answered)
+    statement = statement.on_conflict_do_update(
+        index_elements=["hour", "site", "outcome"], set_={"count": answered.c.count + statement.excluded.count}
+    )
+    found = [dict(zip(("hour", "site", "outcome", "count"), (*key, told[key]), strict=True)) for key in sorted(told)]
+    await db.write_many(connection, statement, found)
+
+
+async def answers(
+    connection: AsyncConnection, since: datetime, places: Sequence[str] = ()
+) -> dict[tuple[datetime, Outcome], int]:
+    """How many of each answer in each hour from `since` on, at these places or everywhere."""
+    query = select(answered.c.hour, answered.c.outcome, func.sum(answered.c.count)).where(answered.c.hour >= since)
+    if places:
+        query = query.where(answered.c.site.in_(places))
+    found = await connection.execute(query.group_by(answered.c.hour, answered.c.outcome))
+    return {(hour, Outcome(outcome)): int(count) for hour, outcome, count in found}
 
 
 async def _flag_travel(

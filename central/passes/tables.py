@@ -26,6 +26,16 @@ decision = Table(
     Index(None, "scanned_at"),
 )
 
+# How many of each answer a place gave in an hour: what plots read instead of the decisions.
+answered = Table(
+    "answered",
+    metadata,
+    Column("hour", Moment, primary_key=True),
+    Column("site", Text, primary_key=True),
+    Column("outcome", Text, primary_key=True),
+    Column("count", Integer, nullable=False),
+)
+
 # What the officer's screen said beside what central decided, in whichever order they come. Severities: 0 to 2.
 painted = Table(
     "painted",

@@ -147,3 +147,23 @@ def test_where_gate_and_central_differ_somebody_is_told_once(city: City) -> None
     send(city, city.event(shown))
     (row,) = city.rows(alert)
     assert (row["kind"], row["place"]) == ("differs", "FAIL → PASS")
+
+
+def test_answers_are_counted_into_the_hour_of_the_scan_once_however_late_they_come(city: City) -> None:
+    told = [city.event(scan(), time=NOW - timedelta(minutes=age)) for age in (0, 0, 30, 61)]
+    send(city, *told[:2])
+    send(city, *told, now=NOW + timedelta(hours=3))  # the first two again, and two that were waiting
+
+    async def read(engine: AsyncEngine) -> Any:
+        async with db.reading(engine) as connection:
+            everywhere = await service.answers(connection, NOW - timedelta(hours=24))
+            assert await service.answers(connection, NOW - timedelta(hours=24), ["cp-014"]) == everywhere
+            assert await service.answers(connection, NOW - timedelta(hours=24), ["cp-099"]) == {}
+            return everywhere
+
+    one_ago, two_ago = NOW - timedelta(hours=1), NOW - timedelta(hours=2)
+    assert city.run(read) == {(NOW, Outcome.CHECK): 2, (one_ago, Outcome.CHECK): 1, (two_ago, Outcome.CHECK): 1}
+
+
+def scan() -> PassScanned:
+    return PassScanned(kind="url", local=Local(outcome=Outcome.CHECK, reasons=("no_registry",)))
