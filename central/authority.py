@@ -86,7 +86,8 @@ class Authority:
         write_key(self._folder / "ca.key", key)
         _write(self._folder / "ca.pem", _pem(certificate))
         self._key, self._ca = key, certificate
-        self._save({})
+        self._keep({})
+        self._publish({})
 
     @property
     def pem(self) -> bytes:
@@ -129,7 +130,7 @@ class Authority:
                 x509.SubjectAlternativeName([_host(name) for name in hosts]), critical=False
             )
         certificate = builder.sign(self._key, hashes.SHA256())
-        self._save(self.issued() | {f"{certificate.serial_number:x}": {"name": common, "until": until.isoformat()}})
+        self._keep(self.issued() | {f"{certificate.serial_number:x}": {"name": common, "until": until.isoformat()}})
         return _pem(certificate)
 
     def issue(self, common: str, folder: Path, hosts: Sequence[str] = ()) -> None:
@@ -146,20 +147,30 @@ class Authority:
         lost = [one for one in told.values() if one["name"] == common and "revoked" not in one]
         for one in lost:
             one["revoked"] = datetime.now(UTC).isoformat()
-        self._save(told)
+        self._keep(told)
+        self._publish(told)
         return len(lost)
 
-    def _save(self, issued: dict[str, dict[str, str]]) -> None:
+    def _keep(self, issued: dict[str, dict[str, str]]) -> None:
+        _write(self._folder / "issued.json", json.dumps(issued, indent=1).encode())
+
+    def _publish(self, issued: dict[str, dict[str, str]]) -> None:
+        """The list of the revoked. Of two lists with the same second OpenSSL goes on with the one it read first, so
+        each is dated later than the one before it."""
         now = datetime.now(UTC)
+        path = self._folder / "crl.pem"
+        dated = now - _SLACK
+        if path.exists():
+            last = x509.load_pem_x509_crl(path.read_bytes()).last_update_utc
+            dated = min(max(dated, last + timedelta(seconds=1)), now)
         builder = x509.CertificateRevocationListBuilder().issuer_name(self._ca.subject)
-        builder = builder.last_update(now - _SLACK).next_update(now + timedelta(days=_CRL_DAYS))
+        builder = builder.last_update(dated).next_update(now + timedelta(days=_CRL_DAYS))
         for serial, one in issued.items():
             if "revoked" in one:
                 at = datetime.fromisoformat(one["revoked"])
                 entry = x509.RevokedCertificateBuilder().serial_number(int(serial, 16)).revocation_date(at)
                 builder = builder.add_revoked_certificate(entry.build())
-        _write(self._folder / "issued.json", json.dumps(issued, indent=1).encode())
-        _write(self._folder / "crl.pem", _pem(builder.sign(self._key, hashes.SHA256())))
+        _write(path, _pem(builder.sign(self._key, hashes.SHA256())))
 
 
 def _host(name: str) -> x509.GeneralName:
