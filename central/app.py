@@ -36,7 +36,8 @@ from central.inbox.link import Link
 from central.issuing import routes as issuing_routes
 from central.issuing import service as issuing
 from central.keys import Keys, trusted
-from central.live import ALERTS, HEALTH, OVERVIEW, STREETS, Screens
+from central.live import ALERTS, HEALTH, OVERVIEW, RECIPIENTS, STREETS, Screens
+from central.notify import routes as notify
 from central.overview import routes as overview
 from central.passes import routes as pass_routes
 from central.passes import service as passes
@@ -69,6 +70,7 @@ class Central:
     ) -> None:
         self._settings = settings
         self._only = frozenset(only)
+        self._keys = keys
         self._engine = db.connect(settings.database)
         self._desk = Desk(
             engine=self._engine,
@@ -97,6 +99,7 @@ class Central:
                 ALERTS: alerts.Supervisor(self._engine, self._evidence, pages).render,
                 STREETS: crowd.Traffic(self._engine, pages, limits.read(Path(settings.limits))).render,
                 HEALTH: sites.Health(self._engine, pages).render,
+                RECIPIENTS: notify.Recipients(self._engine, pages, settings.shifts).render,
                 OVERVIEW: overview.Overview(self._engine, pages).render,
             },
             self._engine,
@@ -110,6 +113,7 @@ class Central:
         self.app.include_router(sites.routes(self._feed, pages))
         self.app.include_router(alerts.routes(self._engine, self._feed, pages))
         self.app.include_router(overview.routes(self._engine, self._feed, pages))
+        self.app.include_router(notify.routes(self._engine, keys, self._feed, pages))
         self.app.include_router(crowd.routes(self._engine, self._feed, pages))
         self.app.include_router(records.routes(self._engine, keys, pages))
         self.app.include_router(issuing_routes.routes(self._engine, keys, pages))
@@ -143,7 +147,7 @@ class Central:
         await db.wait_for(self._settings.database)
         beside = [self._feed.run()] if "web" in self._only or self._engine.dialect.name == "postgresql" else []
         if "rounds" in self._only:
-            beside += [self._build_snapshots(), rounds.run(self._engine, self._settings)]
+            beside += [self._build_snapshots(), rounds.run(self._engine, self._settings, self._keys, self._feed.touch)]
         tasks = [asyncio.create_task(work) for work in beside]
         if "inbox" in self._only:
             known = None

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from models.passes.packing import key_of
 from models.passes.trust import Listed, TrustList, Untrusted
-from models.wire.seal import Identity, key_id, unseal
+from models.wire.seal import Identity, close, key_id, open_, unseal
 
 _SECRET_BYTES = 32
 
@@ -98,6 +98,14 @@ class Keys:
     def open(self, sealed: str) -> Identity:
         """Raises Unopenable."""
         return unseal(sealed, {key_id(self.public): self.seal})
+
+    def close(self, text: str) -> str:
+        """A secret that central keeps at rest."""
+        return close(text.encode(), self.public)
+
+    def opened(self, sealed: str) -> str:
+        """Raises Unopenable."""
+        return open_(sealed, {key_id(self.public): self.seal}).decode()
 
     def key(self, kind: str, value: str) -> bytes:
         """The name under which a number is known."""

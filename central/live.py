@@ -22,6 +22,7 @@ _log = logging.getLogger(__name__)
 ALERTS = "alerts"
 STREETS = "streets"
 HEALTH = "health"
+RECIPIENTS = "recipients"
 OVERVIEW = "overview"
 """Changes with each of the others."""
 

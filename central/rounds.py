@@ -11,6 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from central.history import service as history
 from central.history.service import Keep
 from central.inbox import days
+from central.keys import Keys
+from central.live import RECIPIENTS
+from central.notify import service as notify
 from central.settings import CentralSettings
 
 _log = logging.getLogger(__name__)
@@ -29,17 +32,34 @@ async def purge(engine: AsyncEngine, keep_days: int, now: datetime) -> int | Non
     return await days.purge_before(engine, (now - timedelta(days=keep_days)).date(), now, since=night_of(now))
 
 
-async def run(engine: AsyncEngine, settings: CentralSettings, *, every_seconds: float = 60.0) -> None:
-    """Each due thing in turn, for ever; what fails is tried again on the next round."""
+Step = Callable[[datetime], Awaitable[object]]
+
+
+async def run(engine: AsyncEngine, settings: CentralSettings, keys: Keys, touch: Callable[[str], None]) -> None:
+    """What is due each minute and each second, for ever. `touch` hears which screens have news."""
     keep = Keep(minute_days=settings.keep_minutes_days, hour_days=settings.keep_hours_days)
-    due: tuple[Callable[[datetime], Awaitable[object]], ...] = (
-        lambda now: purge(engine, settings.keep_days, now),
-        lambda now: history.purge(engine, keep, now, since=night_of(now)),
+
+    async def deliver(_now: datetime) -> None:
+        while await notify.deliver(engine, keys, lambda: datetime.now(UTC)):
+            touch(RECIPIENTS)
+
+    await asyncio.gather(
+        _every(
+            60.0,
+            lambda now: purge(engine, settings.keep_days, now),
+            lambda now: history.purge(engine, keep, now, since=night_of(now)),
+            lambda now: notify.purge(engine, now - timedelta(days=settings.keep_days)),
+        ),
+        _every(1.0, deliver),
     )
+
+
+async def _every(seconds: float, *due: Step) -> None:
+    """Each in turn; what fails is tried again on the next round."""
     while True:
         for one in due:
             try:
                 await one(datetime.now(UTC))
             except (SQLAlchemyError, OSError) as error:
                 _log.warning("a round was not made (%s); trying again", type(error).__name__)
-        await asyncio.sleep(every_seconds)
+        await asyncio.sleep(seconds)

@@ -1,6 +1,7 @@
 """Central's YAML file."""
 
 from collections.abc import Mapping
+from datetime import time
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -67,8 +68,10 @@ class CentralSettings(Section):
     """Without it no other machine can bring anything in."""
     desk: Desk | None = None
     """Without it the pages are for browsers on this machine, and behind a proxy."""
+    shifts: Annotated[tuple[time, ...], Field(min_length=1)] = (time(6), time(14), time(22))
+    """When shifts begin, by Viet Nam's clock: whoever is told outside of the browser is tried once in each."""
     keep_days: Annotated[int, Field(ge=1, le=39)] = 30
-    """Events and dead letters older than this go every night; a row of the table `purge` says how many."""
+    """Events, dead letters and messages older than this go every night; the table `purge` says how many events."""
     keep_minutes_days: Annotated[int, Field(ge=8)] = 8
     """Streets by the minute; eight days hold last week's curve."""
     keep_hours_days: Annotated[int, Field(ge=1)] = 400

@@ -10,6 +10,7 @@ import central.enrolment.tables
 import central.history.tables
 import central.inbox.tables
 import central.issuing.tables
+import central.notify.tables
 import central.passes.tables
 import central.quarantine.tables
 import central.registry.tables

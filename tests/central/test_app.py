@@ -15,9 +15,12 @@ from schemathesis import APIOperation, Case
 from schemathesis.core.result import Ok
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from central import db
 from central.auth.rules import PEOPLE
 from central.inbox.intake import Message, take_states
 from central.keys import load as load_keys
+from central.notify import service as notify
+from central.notify.rules import Kind
 from models.view.page import LANGS
 from models.wire.events import CameraHealth, Counts, CrowdLevel, EdgeState, ZoneBreached, join, to_json
 from scripts.city.screens import Central, chromium, probed
@@ -31,7 +34,7 @@ pytestmark = [
         reason="NO BROWSER: install chromium, else nobody has seen the pages",
     ),
 ]
-PAGES = ("/", "/overview", "/supervisor", "/traffic", "/registry", "/people", "/audit", "/password")
+PAGES = ("/", "/recipients", "/overview", "/supervisor", "/traffic", "/registry", "/people", "/audit", "/password")
 LONG = "nha-b-tang-2-phong-201-den-216-hanh-lang-phia-dong"
 
 
@@ -61,6 +64,14 @@ def central(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Central]:
 
     async def tell(engine: AsyncEngine) -> None:
         await take_states(engine, [Message("v1/cp-014/edge-01/state", to_json(state))], now)
+        async with db.writing(engine) as connection:
+            for name in ("còi hành lang nhà B tầng 2 phòng 201 đến 216", "ca trực đêm"):
+                address = "json://127.0.0.1:1/x"
+                await notify.put(
+                    connection, city.keys, name=name, address=address, kinds=tuple(Kind)[:2], places=["cp-014", LONG],
+                    lang="vi", by="lan", now=now,
+                )  # fmt: skip
+            await notify.test(connection, 1, "Lan", now)
 
     city.run(tell)
     made.start()
