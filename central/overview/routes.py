@@ -48,7 +48,7 @@ class Overview:
         )
         counts = {outcome: sum(n for (_, of), n in today.items() if of is outcome) for outcome in Outcome}
         return self._pages.get_template("overview.html").render(
-            lang=lang, places=rows, cameras=cameras, today=counts, hour=now.strftime("%d%H")
+            lang=lang, places=rows, cameras=cameras, today=counts, drawn=now.strftime("%d%H%M")[:-1]
         )
 
 
