@@ -46,7 +46,8 @@ def _arguments() -> argparse.ArgumentParser:
     )
     replay.add_argument("--start", type=_moment, default=_START, help="when the clip begins (default %(default)s)")
     doctor = verbs.add_parser("doctor", help="look at what each camera really sends, and say what to change on it")
-    doctor.add_argument("config", type=Path)
+    doctor.add_argument("config", type=Path, help="- for one camera as JSON from the gate, which answers central so")
+    doctor.add_argument("--lang", choices=("vi", "en"), default="en")
     doctor.add_argument("camera", nargs="?", help="only this one")
     bundle = verbs.add_parser("diagnose", help="findings, configuration without secrets and blurred stills in one file")
     bundle.add_argument("config", type=Path)
@@ -141,9 +142,13 @@ def _optics(width_px: int, lens_degrees: float, distance_m: float, *, as_json: b
         print(f"{kind:10}{found.px_per_module:10.1f}  {found.verdict:12}{change}{shutter}")
 
 
-def _doctor(config: Path, only: str | None) -> int:
+def _doctor(config: Path, only: str | None, lang: str) -> int:
     from edge import doctor  # noqa: PLC0415  (see above)
 
+    if str(config) == "-":
+        os.nice(5)  # the cameras that are watched go first
+        sys.stdout.buffer.write(doctor.probe(sys.stdin.buffer.read()))
+        return 0
     cameras = [camera for camera in load(config, EdgeSettings).cameras if only in {None, camera.id}]
     if not cameras:
         raise BadDocument(f"{config}: no camera {only!r}; give one that is in the file")
@@ -151,7 +156,7 @@ def _doctor(config: Path, only: str | None) -> int:
     for camera in cameras:
         found, _ = doctor.examine(camera)
         seen += found.width > 0
-        print("\n".join(doctor.lines(found, camera)), flush=True)
+        print("\n".join(doctor.lines(found, camera, lang)), flush=True)
     return 0 if seen == len(cameras) else 1
 
 
@@ -176,7 +181,7 @@ def main(arguments: Sequence[str] | None = None) -> int:  # noqa: C901, PLR0911 
             case "track":
                 _track(given.clip, given.config, given.camera, given.mot)
             case "doctor":
-                return _doctor(given.config, given.camera)
+                return _doctor(given.config, given.camera, given.lang)
             case "optics":
                 _optics(given.width, given.lens, given.distance, as_json=given.json)
             case "diagnose":

@@ -2,29 +2,40 @@
 
 import io
 import json
+import re
+import socket
 import statistics
 import tarfile
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import cv2
 import numpy as np
+from pydantic import ValidationError
 
 from edge import VERSION
 from edge.eyes.camera import Camera
 from edge.eyes.frame import Frame
 from edge.eyes.recorder import Reel, Unit
-from edge.eyes.status import redact
 from edge.eyes.watches import build
 from edge.settings import Camera as CameraSettings
 from edge.settings import EdgeSettings
+from edge.sighting import Scanned
+from models.address import redact
+from models.optics import READABLE_PX, SYMBOLS, View, prospect
+from models.view.page import doing, text
+from models.vision.detector import Unusable
 from models.vision.tamper import look
 
 LOOK_SECONDS = 6.0
+CLOCK_S = 2.0
+"""A film's own time stamps must agree with the alert's."""
 GIVE_UP_SECONDS = 15.0
 _BLURRED_PX = 48
 """Across a still in a bundle: where things are can be told, who somebody is cannot."""
@@ -51,6 +62,10 @@ class Found:
     corrupt: int = 0
     brightness: float = 0.0
     contrast: float = 0.0
+    clock_s: float | None = None
+    """How far the camera's clock is ahead of ours; None: it does not say."""
+    px_per_module: float | None = None
+    """Of the best code that was held up meanwhile."""
     look_ms: float = 0.0
     """What this camera's watch takes for one picture on this box."""
 
@@ -75,13 +90,13 @@ def examine(camera: CameraSettings, *, seconds: float = LOOK_SECONDS) -> tuple[F
         if frame is None:
             return Found(camera=camera.id, state=reader.status.state, reason=reader.status.reason), None
         first_s = time.monotonic() - begun_s
-        watch, spent = build(camera, key=bytes(32)), []
+        watch, spent, px = build(camera, key=bytes(32)), [], []
         ends = time.monotonic() + seconds
         while time.monotonic() < ends:
             newer = reader.take(0.5)
             if newer is not None:
                 frame, at_s = newer, time.thread_time()
-                watch.see(newer)
+                px += [one.px_per_module for one in watch.see(newer) if isinstance(one, Scanned) and one.px_per_module]
                 spent.append((time.thread_time() - at_s) * 1000)
         seen = look(frame.y)
         units = reel.cut(0.0, time.monotonic())
@@ -96,6 +111,8 @@ def examine(camera: CameraSettings, *, seconds: float = LOOK_SECONDS) -> tuple[F
             corrupt=reader.counters.corrupt,
             brightness=round(seen.mean),
             contrast=round(seen.contrast),
+            clock_s=clock_s(camera.source),
+            px_per_module=max(px, default=None),
             look_ms=round(statistics.fmean(spent), 1) if spent else 0.0,
             **_stream(units),
         )
@@ -124,56 +141,117 @@ def _stream(units: Sequence[Unit]) -> dict[str, Any]:
     }
 
 
-def advise(found: Found, camera: CameraSettings) -> list[str]:
-    """What to change on the camera or in the file, in plain words."""
+@dataclass(frozen=True, kw_only=True)
+class Advice:
+    """What to change; `doctor.<key>` of the catalogue has the words, `values` what stands in them."""
+
+    key: str
+    values: Mapping[str, float | str]
+
+    def words(self, lang: str) -> str:
+        values = dict(self.values)
+        if "state" in values:
+            values["state"] = doing(lang, str(values["state"]), str(values["reason"]))
+        return text(lang, f"doctor.{self.key}", **values)
+
+
+def advise(found: Found, camera: CameraSettings) -> list[Advice]:
+    """What to change on the camera or in the file."""
     if not found.width:
-        return [f"no picture came ({found.state}: {found.reason}); check address, user, password and cable"]
+        return [Advice(key="no_picture", values={"state": found.state, "reason": found.reason})]
     gate = camera.watch == "checkpoint"
     least = 10 if gate else 5
     far, near = sorted(camera.person_px)
-    rows = (
-        (found.codec not in {"h264", "hevc", "mjpeg"}, "set the codec to H.264: this one costs more to look at"),
-        (found.reorders, "switch B-frames off ('profile: baseline', 'smart codec: off'): they delay every picture"),
-        (
-            found.keys_apart_s is None or found.keys_apart_s > 2.5,
-            "set the key frame interval to 2 s: after a disturbance nothing is seen until the next key frame",
-        ),
-        (0 < found.fps < least, f"set at least {least} pictures a second; {found.fps:.0f} come"),
-        (
-            found.height > 1100 and not gate,
-            "take the camera's small stream as `source` and this one as `main`: its size shows no more people",
-        ),
-        (found.height < 700 and gate, "take the large stream: a code needs 2 to 3 pixels for each of its modules"),
-        (near > found.height, f"person_px: {near} is taller than the picture ({found.height}); measure a person here"),
-        (far < 25 and not gate, f"zoom in or hang it closer: no detector sees a person of {far} pixels"),
-        (found.brightness < 40, "more light, or a longer exposure: the picture is dark"),
-        (found.brightness > 215, "a shorter exposure, or turn it away from the sky: the picture is washed out"),
-        (found.contrast < 12, "clean or focus the lens: hardly anything stands out from the rest"),
-        (found.corrupt > 0, f"check the cable and the switch: {found.corrupt} pictures came damaged"),
-        (
-            found.look_ms * found.fps > 800,
-            f"this box cannot keep up: a look takes {found.look_ms:.0f} ms; take a smaller stream",
-        ),
-    )
-    return [words for wrong, words in rows if wrong]
+    rows: tuple[tuple[str, bool, dict[str, float | str]], ...] = (
+        ("codec", found.codec not in {"h264", "hevc", "mjpeg"}, {}),
+        ("reorders", found.reorders, {}),
+        ("keys", found.keys_apart_s is None or found.keys_apart_s > 2.5, {}),
+        ("fps", 0 < found.fps < least, {"least": least, "fps": round(found.fps)}),
+        ("too_large", found.height > 1100 and not gate, {}),
+        ("too_small", found.height < 700 and gate, {}),
+        ("person_tall", near > found.height, {"near": near, "height": found.height}),
+        ("person_small", far < 25 and not gate, {"far": far}),
+        ("dark", found.brightness < 40, {}),
+        ("bright", found.brightness > 215, {}),
+        ("flat", found.contrast < 12, {}),
+        ("corrupt", found.corrupt > 0, {"count": found.corrupt}),
+        ("clock", abs(found.clock_s or 0.0) > CLOCK_S, {"seconds": f"{found.clock_s or 0.0:+.0f}"}),
+        ("module", gate and found.px_per_module is not None and found.px_per_module < READABLE_PX,
+         {"px": f"{found.px_per_module or 0.0:.1f}"}),
+        ("slow", found.look_ms * found.fps > 800, {"ms": round(found.look_ms)}),
+    )  # fmt: skip
+    return [Advice(key=key, values=values) for key, wrong, values in rows if wrong]
 
 
-def lines(found: Found, camera: CameraSettings) -> Iterator[str]:
+def modules(width_px: int, lens_degrees: float, distance_m: float) -> dict[str, tuple[float, str]]:
+    """Of each kind of code: pixels a module through this lens at this distance, and whether that is enough. Raises
+    ValueError.
+    """
+    view = View(width_px=width_px, lens_degrees=lens_degrees, distance_m=distance_m)
+    return {kind: (round(one.px_per_module, 1), one.verdict) for kind in SYMBOLS for one in [prospect(kind, view)]}
+
+
+def lines(found: Found, camera: CameraSettings, lang: str = "en") -> Iterator[str]:
     if found.width:
-        apart = "?" if found.keys_apart_s is None else f"{found.keys_apart_s:g}"
-        yield (
-            f"{found.camera}: {found.codec} {found.width}x{found.height}, {found.fps:g} pictures/s,"
-            f" {found.kbit:g} kbit/s, a key frame every {apart} s, B-frames {'yes' if found.reorders else 'no'}"
-        )
-        yield (
-            f"  first picture after {found.first_picture_s:g} s, brightness {found.brightness:g} of 255, contrast"
-            f" {found.contrast:g}, a person {min(camera.person_px)}-{max(camera.person_px)} pixels,"
-            f" a look {found.look_ms:g} ms on this box"
-        )
+        values = asdict(found) | {
+            "keys": "?" if found.keys_apart_s is None else f"{found.keys_apart_s:g}",
+            "reorders": text(lang, "doctor.yes" if found.reorders else "doctor.no"),
+            "clock": "?" if found.clock_s is None else f"{found.clock_s:+.0f}",
+            "px": "?" if found.px_per_module is None else f"{found.px_per_module:.1f}",
+            "far": min(camera.person_px),
+            "near": max(camera.person_px),
+        }
+        yield f"{found.camera}: {text(lang, 'doctor.stream', **values)}"
+        yield f"  {text(lang, 'doctor.picture', **values)}"
     advice = advise(found, camera)
-    yield from (f"  -> {one}" for one in advice)
+    yield from (f"  -> {one.words(lang)}" for one in advice)
     if not advice:
-        yield "  nothing to change"
+        yield f"  {text(lang, 'doctor.good')}"
+
+
+def probe(asked: bytes) -> bytes:
+    """`edge doctor -`: JSON in, JSON out, for central's page. {"camera": settings, "lens_degrees"?, "distance_m"?}
+    gives Found with `advice` and, where a lens is given, `modules`; or {"refused": why}.
+    """
+    try:
+        told = json.loads(asked)
+        camera = CameraSettings.model_validate(told["camera"])
+        found, _ = examine(camera)
+        answer = asdict(found) | {"advice": [asdict(one) for one in advise(found, camera)]}
+        if found.width and "lens_degrees" in told:
+            answer["modules"] = modules(found.width, float(told["lens_degrees"]), float(told.get("distance_m", 0.5)))
+    except ValidationError as error:
+        # never the value: it may be an address with its password
+        faults = [f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()]
+        answer = {"refused": "; ".join(faults)}
+    except (Unusable, ValueError, KeyError, TypeError) as error:
+        answer = {"refused": redact(str(error))}
+    return json.dumps(answer).encode()
+
+
+def clock_s(source: str, timeout_s: float = 2.0) -> float | None:
+    """How far the camera's clock is ahead of ours, by the `Date` of its answer; None where it says none. RTSP and HTTP
+    both have it, and neither wants a password for that.
+    """
+    parts = urlsplit(source)
+    if parts.scheme not in {"rtsp", "http"} or not parts.hostname:
+        return None
+    ask = "OPTIONS * RTSP/1.0\r\nCSeq: 1\r\n\r\n" if parts.scheme == "rtsp" else "HEAD / HTTP/1.0\r\n\r\n"
+    try:
+        address = parts.hostname, parts.port or {"rtsp": 554, "http": 80}[parts.scheme]
+        with socket.create_connection(address, timeout_s) as camera:
+            camera.settimeout(timeout_s)
+            camera.sendall(ask.encode())
+            told = camera.recv(4096).decode(errors="replace")
+    except (OSError, ValueError):
+        return None
+    found = re.search(r"^Date: *(.+?)\r?$", told, re.MULTILINE | re.IGNORECASE)
+    if found is None:
+        return None
+    try:
+        return (parsedate_to_datetime(found[1]) - datetime.now(UTC)).total_seconds()
+    except (ValueError, TypeError):
+        return None
 
 
 def bundle(settings: EdgeSettings, path: Path) -> None:

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from models.passes.scan import Pass
+from models.wire.events import Box as Region
 from models.wire.events import CameraHealth
 
 
@@ -63,6 +64,8 @@ class Still(Struct, frozen=True, kw_only=True, tag="still"):
     camera: str
     seen_at: datetime
     jpeg: bytes
+    bodies: tuple[Region, ...] | None = None
+    """Who or what was last seen; None where nobody looks for bodies."""
 
 
 class Footage(Struct, frozen=True, kw_only=True, tag="footage"):

@@ -21,8 +21,8 @@ from typing import NoReturn
 import cv2
 
 from edge.eyes.eye import Eye
-from edge.eyes.status import redact
 from edge.settings import Camera
+from models.address import redact
 from models.vision.detector import Unusable
 
 _log = logging.getLogger("edge.eyes")

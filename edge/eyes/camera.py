@@ -27,7 +27,8 @@ from av.video.stream import VideoStream
 from edge.eyes.clock import LiveEdge, Pace, StreamClock
 from edge.eyes.frame import Frame, luma
 from edge.eyes.recorder import Film, Reel, Unit
-from edge.eyes.status import Broken, Reason, State, Status, broken, redact
+from edge.eyes.status import Broken, Reason, State, Status, broken
+from models.address import redact
 
 Decode = Literal["all", "keys", "none"]
 """Every picture; key frames alone, while one comes every two seconds; nothing, for a stream that is only recorded."""

@@ -22,6 +22,7 @@ from edge.sighting import Health, Sighting, Still, Told
 from models.vision.stir import Stir
 from models.vision.tamper import Tamper
 from models.wire.events import NAMES, CameraHealth, CameraStatus, ZoneBreached
+from models.wire.events import Box as Region
 
 STILL_SECONDS = 1.0
 STILL_WIDTH = 640
@@ -51,14 +52,24 @@ class Mouth:
                 _log.debug("the gate is gone")  # the reading side ends the process at this moment
 
 
-def _still(frame: Frame) -> Still | None:
+_STREAM = ("source", "main", "transport", "answer_seconds", "every_seconds", "enabled", "watch")
+"""Settings that a stream is opened by; the others may change while it runs."""
+
+
+def _is_same_stream(one: CameraSettings, other: CameraSettings) -> bool:
+    return all(getattr(one, name) == getattr(other, name) for name in _STREAM)
+
+
+def _still(frame: Frame, bodies: tuple[Region, ...] | None) -> Still | None:
     picture = frame.bgr()
     height, width = picture.shape[:2]
     if width > STILL_WIDTH:
         size = (STILL_WIDTH, max(round(height * STILL_WIDTH / width), 1))
         picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
     done, jpeg = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, STILL_QUALITY])
-    return Still(camera=frame.camera, seen_at=frame.seen_at, jpeg=jpeg.tobytes()) if done else None
+    if not done:
+        return None
+    return Still(camera=frame.camera, seen_at=frame.seen_at, jpeg=jpeg.tobytes(), bodies=bodies)
 
 
 def _decode(settings: CameraSettings, watch: watches.Watch) -> Decode:
@@ -126,6 +137,16 @@ class Post:
     @property
     def settings(self) -> CameraSettings:
         return self._settings
+
+    @property
+    def watch(self) -> watches.Watch:
+        return self._watch
+
+    def go_by(self, settings: CameraSettings, watch: watches.Watch) -> None:
+        """Other zones, another mode: from the next picture on, of the same stream."""
+        self._settings, self._watch = settings, watch
+        self._decode = _decode(settings, watch)
+        self.camera.decode = DECODE[self._step] or self._decode
 
     def give_way(self, step: Step) -> None:
         """Leave out as much from now on."""
@@ -215,7 +236,7 @@ class Post:
                     self._film(what, frame)
                 if frame.arrived_s >= still_due_s:
                     still_due_s = frame.arrived_s + STILL_SECONDS
-                    still = _still(frame)
+                    still = _still(frame, self._watch.bodies)
                     if still is not None:
                         self._mouth.say(still)
             except Exception as error:  # noqa: BLE001  (one bad picture must not blind a camera)
@@ -272,8 +293,20 @@ class Eye:
 
     def set(self, cameras: tuple[CameraSettings, ...]) -> None:
         """Watch these from now on. A camera of which nothing has changed does not notice. Raises Unusable."""
-        kept = {post.settings.id: post for post in self._posts if post.settings in cameras}
+        wanted = {camera.id: camera for camera in cameras}
+        kept = {
+            post.settings.id: post
+            for post in self._posts
+            if (camera := wanted.get(post.settings.id)) and _is_same_stream(post.settings, camera)
+        }
+        others = {
+            name: watches.build(wanted[name], key=self._key, before=post.watch)
+            for name, post in kept.items()
+            if post.settings != wanted[name]
+        }
         new = {camera.id: self._post(camera) for camera in cameras if camera.id not in kept}
+        for name, watch in others.items():
+            kept[name].go_by(wanted[name], watch)
         for post in self._posts:
             if post.settings.id not in kept:
                 post.stop()

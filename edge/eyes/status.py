@@ -1,6 +1,5 @@
 """What a camera is doing and why: a few states, a few reasons, and no word of FFmpeg's, which quotes passwords."""
 
-import re
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -30,21 +29,6 @@ Reason = Literal[
     "switched_off",
 ]
 """Keys of the catalogue: `camera.<reason>` has the words for a person."""
-
-_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)(\S*)")
-
-
-def redact(text: str) -> str:
-    """`text` in which every URL is cut to its scheme and host; users, passwords, paths and queries are gone."""
-
-    def cut(match: re.Match[str]) -> str:
-        authority, slash, rest = match[2].partition("/")
-        if "@" in rest:  # a password that holds a slash: nobody can say where the host begins
-            return f"{match[1]}…"
-        host = re.split(r"[?#]", authority.rpartition("@")[2])[0]
-        return f"{match[1]}{host}{'/…' if slash else ''}"
-
-    return _URL.sub(cut, text)
 
 
 @dataclass(frozen=True, kw_only=True)

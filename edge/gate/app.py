@@ -23,6 +23,7 @@ from msgspec import UNSET
 
 from edge import VERSION
 from edge.gate import clock, metrics
+from edge.gate.answers import Answers
 from edge.gate.configuration import Configuration
 from edge.gate.evidence import Evidence, Filmed
 from edge.gate.eyes import Broken, Eye, rehand, spread
@@ -67,6 +68,10 @@ def _confirmed(seen: Scanned, snapshot: Snapshot | None, believed: str) -> Pass:
     return trust.confirm(seen.code, snapshot.keys, now=now, revoked=snapshot.revoked)
 
 
+def _gates(settings: EdgeSettings) -> list[str]:
+    return [camera.id for camera in settings.cameras if camera.watch == "checkpoint"]
+
+
 def _known(central: Central) -> ssl.SSLContext | None:
     """By what central is known, and we are known to it; None where nothing of that is set."""
     if central.tls is None:
@@ -99,7 +104,7 @@ class Gate:
         self._pins = Pins()
         self.screen = Screen(
             settings.site,
-            [c.id for c in settings.cameras if c.watch == "checkpoint"],
+            _gates(settings),
             pairing=Pairing(folder / "screens.json"),
             metrics=lambda: metrics.render(self.state()),
             on_override=self._override,
@@ -116,8 +121,17 @@ class Gate:
             on_verdict=self._answered,
             on_change=self._link_changed,
             on_config=self.take_config,
+            on_command=self._asked,
             on_countersigned=self.evidence.countersigned,
             known=known,
+        )
+        self.answers = Answers(
+            Box(settings.site, settings.edge),
+            sign_key,
+            self._seal_key,
+            configuration=self.configuration,
+            still=self._still,
+            say=self.link.answer,
         )
         self.snapshots: Snapshots | None = None
         if sign_key is not None:
@@ -136,6 +150,7 @@ class Gate:
         self._newest: OrderedDict[tuple[str, bytes], str] = OrderedDict()
         self._health: dict[str, events.CameraHealth] = {}
         self._stream_s: dict[str, float] = {}
+        self._stills: dict[str, Still] = {}
         self._detector: str | None = None
         self._lost_events = 0
         self._told_thinned_at = 0.0
@@ -152,6 +167,12 @@ class Gate:
     def _eye(self, cameras: Sequence[Camera]) -> Eye:
         return Eye(cameras, self.boot, on_sighting=self.take, on_end=self._eye_ended)
 
+    def _asked(self, document: bytes) -> None:
+        self.answers.take(document)
+
+    def _still(self, camera: str) -> Still | None:
+        return self._stills.get(camera)
+
     def take_config(self, document: bytes) -> None:
         """A whole new file from central. Cameras of which nothing changes do not notice."""
         settings = self.configuration.take(document)
@@ -161,6 +182,8 @@ class Gate:
         wanted = {camera.id: camera for camera in settings.cameras}
         with self._guard:
             self._health = {name: health for name, health in self._health.items() if name in wanted}
+            self._stills = {name: still for name, still in self._stills.items() if name in wanted}
+        self.screen.watch(_gates(settings))
         hands = rehand([eye.cameras for eye in self._eyes], settings.cameras, self._most_eyes)
         for eye, hand in zip(self._eyes, hands, strict=False):
             if hand:
@@ -198,6 +221,7 @@ class Gate:
         self.link.close()
         if self.snapshots:
             self.snapshots.close()
+        self.answers.close()
         self.evidence.close()
         self.outbox.close()
 
@@ -236,6 +260,7 @@ class Gate:
                 "snapshots": self.snapshots.fetched if self.snapshots else 0,
                 "snapshots_refused": self.snapshots.refused if self.snapshots else 0,
                 "config_refused": self.configuration.refusals,
+                "commands_refused": self.answers.refused,
                 "strange_films": self.evidence.strange_films,
                 "eye_restarts": sum(eye.restarts for eye in self._eyes),
                 "eye_broken": sum(eye.broken for eye in self._eyes),
@@ -264,6 +289,7 @@ class Gate:
                 if filmed is not None:
                     self._filmed(filmed)
             case Still():
+                self._stills[seen.camera] = seen
                 self.screen.still(seen.camera, seen.jpeg, seen.seen_at)
 
     # What was seen

@@ -55,6 +55,18 @@ class Configuration:
         log.info("configuration: %s taken", self.sha256[:12])
         return settings
 
+    def text(self) -> str:
+        """The file in force."""
+        return self._path.read_text(encoding="utf-8")
+
+    def check(self, yaml: str) -> str | None:
+        """Why this file would be refused; None when it would be taken."""
+        try:
+            self._parsed(yaml)
+        except BadDocument as error:
+            return str(error)
+        return None
+
     def _read(self, document: bytes) -> tuple[wire.Configuration, EdgeSettings]:
         if self._key is None:
             raise Untrusted("no `sign_key` in the file: whose configuration it is cannot be known; write it by hand")
@@ -62,10 +74,13 @@ class Configuration:
         told = wire.verify(document, self._key, site=own.site, edge=own.edge)
         if self._sent.exists() and told.at < datetime.fromisoformat(self._sent.read_text(encoding="utf-8")):
             raise Untrusted("older than the one in force")
-        settings = parse(told.yaml, EdgeSettings, name=self._path.name)
+        return told, self._parsed(told.yaml)
+
+    def _parsed(self, yaml: str) -> EdgeSettings:
+        settings = parse(yaml, EdgeSettings, name=self._path.name)
         for name in ("site", "edge", "data", "central", "screen"):
-            if getattr(settings, name) != getattr(own, name):
+            if getattr(settings, name) != getattr(self._settings, name):
                 raise BadDocument(
                     f"{self._path.name}: {name}: cannot change while the box runs; change the file by hand"
                 )
-        return told, settings
+        return settings

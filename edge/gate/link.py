@@ -26,6 +26,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from edge.gate.outbox import Outbox, Urgency
 from models.wire import events, topics
+from models.wire.command import EXPIRY_S
 
 log = logging.getLogger(__name__)
 
@@ -128,6 +129,7 @@ class Link:
         on_verdict: Callable[[events.Verdict], None],
         on_change: Callable[[bool], None],
         on_config: Callable[[bytes], None] = lambda _: None,
+        on_command: Callable[[bytes], None] = lambda _: None,
         on_countersigned: Callable[[Mapping[str, str]], None] = lambda _: None,
         known: ssl.SSLContext | None = None,
     ) -> None:
@@ -139,6 +141,7 @@ class Link:
         self._on_verdict = on_verdict
         self._on_change = on_change
         self._on_config = on_config
+        self._on_command = on_command
         self._on_countersigned = on_countersigned
         self._known = known
         self.counters = Counters()
@@ -172,6 +175,15 @@ class Link:
     def wake(self) -> None:
         """The outbox has something new."""
         self._wake.set()
+
+    def answer(self, command: str, document: str) -> None:
+        """To a command, while somebody still waits for it; without a connection nobody does."""
+        if (client := self._client) is None:
+            return
+        properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]  # paho has no types here
+        properties.MessageExpiryInterval = EXPIRY_S
+        properties.CorrelationData = command.encode()
+        client.publish(self._box.answer, document, qos=1, properties=properties)
 
     def drain(self, timeout_s: float) -> bool:
         """Wait until nothing waits for a receipt, or nobody is there to give one. True when the outbox is empty."""
@@ -257,7 +269,13 @@ class Link:
             return
         # Receipts are subscribed to before the first event can be sent: the broker keeps the order of one connection.
         client.subscribe(
-            [(self._box.receipt, 1), (self._box.verdict, 1), (topics.CENTRAL_STATE, 1), (self._box.config, 1)]
+            [
+                (self._box.receipt, 1),
+                (self._box.verdict, 1),
+                (topics.CENTRAL_STATE, 1),
+                (self._box.config, 1),
+                (self._box.command, 1),
+            ]
         )
         with self._lock:
             self.counters.connects += 1
@@ -319,6 +337,8 @@ class Link:
                 self._on_verdict(events.from_json(bytes(message.payload), events.Verdict))
             elif message.topic == self._box.config:
                 self._on_config(bytes(message.payload))
+            elif message.topic == self._box.command:
+                self._on_command(bytes(message.payload))
             elif message.topic == topics.CENTRAL_STATE:
                 self._central_state(client, events.from_json(bytes(message.payload), events.CentralState))
         except events.Unreadable:

@@ -46,9 +46,22 @@ class Feed:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
 
+    def hold(self, topics: Mapping[str, Render]) -> None:
+        """These topics from now on. A stream that follows one that is gone ends. From any thread."""
+
+        def change() -> None:
+            self._versions = {topic: self._versions.get(topic, 0) for topic in topics}
+            self._wake()
+
+        self._topics = dict(topics)
+        if self._loop is None:
+            change()
+        else:
+            self._in_loop(change)
+
     def touch(self, topic: str) -> None:
         """Say, after the change, that the topic's state has changed. From any thread."""
-        if topic not in self._versions:
+        if topic not in self._topics:
             raise KeyError(topic)
         self._in_loop(lambda: self._advance(topic))
 
@@ -93,7 +106,8 @@ class Feed:
             _log.debug("the feed's loop is closed")
 
     def _advance(self, topic: str) -> None:
-        self._versions[topic] += 1
+        if topic in self._versions:  # it may have gone meanwhile
+            self._versions[topic] += 1
         self._wake()
 
     def _wake(self) -> None:
@@ -114,7 +128,9 @@ class Feed:
                     first, beats = beats < 0, self._beats
                     yield self._beat() if first else self._last_beat
                 for topic in topics:
-                    version = self._versions[topic]
+                    version = self._versions.get(topic)
+                    if version is None:
+                        return
                     if sent.get(topic) != version:
                         message = await self._state((topic, lang, places))
                         if message is None:
@@ -142,7 +158,7 @@ class Feed:
 
     async def _state(self, key: _Key) -> bytes | None:
         """The message of the present state, rendered once for all readers of this version; None when it cannot be."""
-        version = self._versions[key[0]]
+        version = self._versions.get(key[0], 0)
         kept = self._states.get(key)
         if kept is None or kept[0] != version or (kept[1].done() and kept[1].result() is None):
             kept = (version, asyncio.create_task(self._render(*key)))

@@ -17,6 +17,8 @@ import time
 from collections import deque
 from collections.abc import Coroutine
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 from urllib.parse import urlsplit
@@ -360,6 +362,8 @@ class RtspServer:
         self._basic = None
         if user is not None and password is not None:
             self._basic = "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
+        self.clock_ahead_s = 0.0
+        """How wrong the camera's own clock is."""
         self._streams: dict[str, _Stream] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
@@ -493,7 +497,8 @@ class RtspServer:
 
     async def _answer(self, request: _Request, viewer: _Viewer, *, slowly: bool) -> None:
         status, headers, body = self._decide(request, viewer)
-        lines = [f"RTSP/1.0 {status}", f"CSeq: {request.headers.get('cseq', '0')}", *headers]
+        date = format_datetime(datetime.now(UTC) + timedelta(seconds=self.clock_ahead_s), usegmt=True)
+        lines = [f"RTSP/1.0 {status}", f"CSeq: {request.headers.get('cseq', '0')}", f"Date: {date}", *headers]
         if body:
             lines += ["Content-Type: application/sdp", f"Content-Length: {len(body)}"]
         answer = ("\r\n".join(lines) + "\r\n\r\n" + body).encode()

@@ -46,21 +46,25 @@ def test_a_camera_that_is_set_well_needs_no_advice() -> None:
         (replace(GOOD, contrast=3), "focus"),
         (replace(GOOD, corrupt=9), "cable"),
         (replace(GOOD, look_ms=90.0), "cannot keep up"),
+        (replace(GOOD, clock_s=-7200.0), "-7200 s off"),
     ],
 )
 def test_what_is_wrong_is_said_in_plain_words(found: Found, word: str) -> None:
-    assert any(word in one for one in advise(found, CAMERA))
+    assert any(word in one.words("en") for one in advise(found, CAMERA))
+    assert all(one.words("vi") != one.words("en") for one in advise(found, CAMERA))
 
 
 def test_a_real_stream_is_described_and_bundled_without_secrets(tmp_path: Path) -> None:
     server = RtspServer(user="admin", password="s3cr3t")
     server.add("cam", render(tmp_path / "clip.mp4", size=(320, 240)))
+    server.clock_ahead_s = 3600.0
     server.start()
     camera = Camera(id="cam-1", source=server.url("cam").replace("//", "//admin:s3cr3t@"), watch="quarantine")
     found, frame = examine(camera, seconds=2.0)
     assert frame is not None
     assert (found.codec, found.width, found.height, found.reorders) == ("h264", 320, 240, False)
     assert found.keys_apart_s == pytest.approx(0.5, abs=0.2)
+    assert found.clock_s == pytest.approx(3600, abs=3)
     assert found.fps == pytest.approx(10, abs=2)
     assert "h264 320x240" in "\n".join(lines(found, camera))
     path = tmp_path / "bundle.tar.gz"
@@ -78,4 +82,4 @@ def test_a_real_stream_is_described_and_bundled_without_secrets(tmp_path: Path) 
 def test_a_camera_that_refuses_is_said_so() -> None:
     found, frame = examine(CAMERA.model_copy(update={"source": "rtsp://127.0.0.1:9/cam"}))
     assert frame is None
-    assert "nobody_listens" in "\n".join(lines(found, CAMERA))
+    assert "nobody listens" in "\n".join(lines(found, CAMERA))

@@ -16,6 +16,7 @@ from models.vision.detector import PEOPLE, PERSON, TRAFFIC, Detector, named
 from models.vision.motion import Motion, Size
 from models.vision.tracker import Track, Tracker
 from models.vision.zones import signed_distance
+from models.wire.events import Box as Region
 
 Floats = NDArray[np.float64]
 NONE: tuple[Floats, Floats] = (np.zeros((0, 4)), np.zeros(0))
@@ -55,6 +56,14 @@ def detector_of(camera: Camera) -> Seat | None:
 def _shared(path: Path) -> Detector:
     """One session for all cameras of a process."""
     return Detector(path, least_score=0.1)
+
+
+def regions(boxes: Floats, height: int, width: int) -> tuple[Region, ...]:
+    """Boxes in pixels as the wire has them: left, top, width, height, 0..1 of the picture."""
+    low = np.clip(boxes[:, :2] / (width, height), 0.0, 1.0)
+    size = np.clip(boxes[:, 2:] / (width, height), 0.0, 1.0) - low
+    rows = np.round(np.concatenate([low, np.maximum(size, 0.0)], axis=1), 4).tolist()
+    return tuple((x, y, w, h) for x, y, w, h in rows)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +107,14 @@ class Bodies:
     MOTION_LOOKS = 12.5
     DETECTOR_LOOKS = 8.0
 
-    def __init__(self, camera: Camera, detector: Seat | None, *, split: bool, every: bool = False) -> None:
+    def __init__(
+        self,
+        camera: Camera,
+        detector: Seat | None,
+        *,
+        split: bool,
+        every: bool = False,
+    ) -> None:
         """`every`: look at each picture, whatever it costs."""
         far, near = sorted(camera.person_px)
         self._camera = camera
@@ -108,6 +124,8 @@ class Bodies:
         self._fused = detector is not None and camera.detector == "auto" and split
         self._shape: tuple[int, ...] = ()
         self._crowded = 0
+        self.regions: tuple[Region, ...] = ()
+        """Who was seen at the last look."""
         self._begin()
         self._every_s = 0.0 if every else 0.9 / (self.DETECTOR_LOOKS if detector else self.MOTION_LOOKS)
         self._next_s = float("-inf")
@@ -117,6 +135,17 @@ class Bodies:
         self._tracker = Tracker(sure=self._detector.sure if self._detector else 0.5)
         self._standing = Standing()
         self._kept: Floats = np.zeros((0, 4))
+
+    def go_by(self, camera: Camera) -> bool:
+        """Other settings of the same stream; False when they ask for another way of looking."""
+        same = sorted(camera.person_px) == sorted(self._camera.person_px) and camera.detector == self._camera.detector
+        if same:
+            self._camera = camera
+        return same
+
+    @property
+    def detector(self) -> str:
+        return self._detector.name if self._detector else "motion"
 
     @property
     def counts(self) -> dict[str, int]:
@@ -148,6 +177,8 @@ class Bodies:
         kept = outside_ignored(self._camera, boxes, *frame.y.shape)
         boxes, scores = boxes[kept], scores[kept]
         tracks = self._tracker.update(boxes, scores, frame.stream_s)
+        here = np.array([track.box for track in tracks if track.seen], np.float64).reshape(-1, 4)
+        self.regions = regions(here, *frame.y.shape)
         if not self._detector or self._fused:
             self._kept = self._standing.see(tracks, frame.stream_s)
         return Look(boxes=boxes, scores=scores, tracks=tracks)

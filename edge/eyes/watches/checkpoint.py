@@ -30,6 +30,7 @@ class CheckpointWatch:
     """Every frame that stirs is read, and for a while after; a still one twice a second."""
 
     detector: str | None = None
+    bodies = None
 
     STIRRED_S = 2.0
     """For how long after the last change a picture is still read in full: a hand that holds still is no empty lane."""
@@ -42,22 +43,26 @@ class CheckpointWatch:
     MOST_KNOWN = 1000
     CROP_PX = 640
 
-    def __init__(self, camera: Camera, *, key: bytes, reader: Reads | None = None) -> None:
-        """Without a reader of its own it reads in this very process, every picture to its end."""
+    def __init__(
+        self, camera: Camera, *, key: bytes, reader: Reads | None = None, before: "CheckpointWatch | None" = None
+    ) -> None:
+        """Without a reader of its own it reads in this very process, every picture to its end. `before` watched the
+        same stream: its reader goes on, and a code that it knows is a repeat.
+        """
         self._camera = camera
         self._key = key
         self._lanes = [zone for zone in camera.zones if zone.kind == "lane"]
-        self._reader = QrReader() if reader is None else reader
+        self.reader: Reads = before.reader if before else reader or QrReader()
         self._stir = Stir(difference=self.DIFFERENCE)
         self._stirred: list[Region] = []
         self._stirred_s = float("-inf")
         self._looked_s = float("-inf")
         self._announced_s = float("-inf")
-        self._shown: dict[bytes, _Shown] = {}
+        self.shown: dict[bytes, _Shown] = before.shown if before else {}
 
     @property
     def counts(self) -> dict[str, int]:
-        return {"given_up": self._reader.given_up}
+        return {"given_up": self.reader.given_up}
 
     def see(self, frame: Frame) -> list[Sighting]:
         stirred = self._stir.see(frame.y)
@@ -81,7 +86,7 @@ class CheckpointWatch:
     def _read(self, frame: Frame, *, brief: bool) -> tuple[list[Code], list[Corners]]:
         height, width = frame.y.shape
         whole = self._lane_region(height, width)
-        look = self._reader.look(frame.y, whole, stirred=self._stirred, brief=brief)
+        look = self.reader.look(frame.y, whole, stirred=self._stirred, brief=brief)
         codes, located = list(look.codes), [one.corners for one in look.located]
         placed = [code for code in codes if not self._lanes or self._lane(code, height, width)]
         return placed, located
@@ -102,7 +107,7 @@ class CheckpointWatch:
 
     def _show(self, frame: Frame, code: Code, in_view: list[Corners]) -> list[Sighting]:
         key = hmac.digest(self._key, code.payload, "sha256")[:16]
-        known = self._shown.get(key)
+        known = self.shown.get(key)
         if known:
             known.last_s = frame.stream_s
             if frame.stream_s - known.told_s < self.FLASH_S:
@@ -110,7 +115,7 @@ class CheckpointWatch:
             known.repeat += 1
             known.told_s = frame.stream_s
         else:
-            known = self._shown[key] = _Shown(last_s=frame.stream_s, told_s=frame.stream_s)
+            known = self.shown[key] = _Shown(last_s=frame.stream_s, told_s=frame.stream_s)
         return [
             Scanned(
                 camera=frame.camera,
@@ -126,9 +131,9 @@ class CheckpointWatch:
         ]
 
     def _forget(self, now: float) -> None:
-        gone = [key for key, shown in self._shown.items() if now - shown.last_s >= self._camera.hold_seconds]
-        for key in gone + list(self._shown)[: max(len(self._shown) - len(gone) - self.MOST_KNOWN, 0)]:
-            self._shown.pop(key, None)
+        gone = [key for key, shown in self.shown.items() if now - shown.last_s >= self._camera.hold_seconds]
+        for key in gone + list(self.shown)[: max(len(self.shown) - len(gone) - self.MOST_KNOWN, 0)]:
+            self.shown.pop(key, None)
 
     def _crop(self, frame: Frame, code: Code, in_view: list[Corners]) -> bytes:
         """The person around the code, small enough for the officer's screen, no code in it legible."""

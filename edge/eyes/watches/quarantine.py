@@ -13,11 +13,16 @@ from edge.eyes.watches.checkpoint import jpeg
 from edge.settings import GUARDED, Camera, Zone
 from edge.sighting import Sighting, Told
 from models.vision.zones import Exit, Fence, Kind, ZoneWatch, signed_side
+from models.wire.events import Box as Region
 from models.wire.events import ZoneBreached
 
 
 def _fraction(value: float, whole: int) -> float:
     return round(min(max(value / whole, 0.0), 1.0), 4)
+
+
+def _looking(camera: Camera) -> Bodies:
+    return Bodies(camera, detector_of(camera), split=True)
 
 
 class QuarantineWatch:
@@ -29,30 +34,38 @@ class QuarantineWatch:
     LINE_HEIGHTS = 0.5
     """So near to a staff's line, in body heights, one has gone over it."""
 
-    def __init__(self, camera: Camera, *, key: bytes) -> None:
-        detector = detector_of(camera)
-        self.detector: str | None = detector.name if detector else "motion"
+    def __init__(self, camera: Camera, *, key: bytes, before: "QuarantineWatch | None" = None) -> None:
+        """`before` watched the same stream with other zones: who is known stays known, and whoever is about to leave a
+        zone that has not changed is still about to.
+        """
         self._camera = camera
         self._key = key
-        self._bodies = Bodies(camera, detector, split=True)
+        self.looking: Bodies = before.looking if before and before.looking.go_by(camera) else _looking(camera)
+        self.detector: str | None = self.looking.detector
         self._guarded = {zone.id: zone for zone in camera.zones if zone.kind in GUARDED}
-        self._zones: list[ZoneWatch] = []
+        self._known = before.guarding if before else {}
+        self.guarding: dict[tuple[Zone, int, int], ZoneWatch] = {}
+        """By the zone and the size of the picture."""
         self._shape = (0, 0)
 
     @property
     def counts(self) -> dict[str, int]:
-        return self._bodies.counts
+        return self.looking.counts
+
+    @property
+    def bodies(self) -> tuple[Region, ...] | None:
+        return self.looking.regions
 
     def see(self, frame: Frame) -> list[Sighting]:
         if self._camera.mode == "maintenance":
             return []
         if frame.y.shape != self._shape:  # the first frame, or a camera that was set to another size
             self._shape = (frame.y.shape[0], frame.y.shape[1])
-            self._zones = self._watches(*self._shape)
-        look = self._bodies.see(frame)
+            self.guarding, self._known = self._watches(*self._shape), {}
+        look = self.looking.see(frame)
         if look is None:
             return []
-        left = [one for zone in self._zones for one in zone.see(look.tracks, frame.stream_s)]
+        left = [one for zone in self.guarding.values() for one in zone.see(look.tracks, frame.stream_s)]
         if not left:
             return []
         quiet = [self._quiet(one, frame.seen_at) for one in left]
@@ -78,10 +91,11 @@ class QuarantineWatch:
         lines = [np.array(line) * (width, height) for line in zone.exits]
         return any(abs(float(signed_side(line, foot)[0])) <= near for line in lines)
 
-    def _watches(self, height: int, width: int) -> list[ZoneWatch]:
+    def _watches(self, height: int, width: int) -> dict[tuple[Zone, int, int], ZoneWatch]:
         far, near = sorted(self._camera.person_px)
-        return [
-            ZoneWatch(
+        return {
+            (zone, height, width): self._known.get((zone, height, width))
+            or ZoneWatch(
                 Fence(
                     id=zone.id,
                     kind=cast("Kind", zone.kind),
@@ -92,7 +106,7 @@ class QuarantineWatch:
                 height_px=(far, near),
             )
             for zone in self._guarded.values()
-        ]
+        }
 
     def _tell(self, frame: Frame, left: Exit, quiet: str | None, still: bytes | None) -> Told:
         height, width = self._shape

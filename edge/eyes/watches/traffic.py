@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from edge.eyes.frame import Frame
 from edge.eyes.seat import Stale
-from edge.eyes.watches.bodies import Bodies, detector_of, feet, outside_ignored
+from edge.eyes.watches.bodies import Bodies, detector_of, feet, outside_ignored, regions
 from edge.settings import Camera, Zone
 from edge.sighting import Sighting, Told
 from models import limits
@@ -23,6 +23,7 @@ from models.vision.tamper import Tamper
 from models.vision.tiles import look
 from models.vision.zones import signed_distance
 from models.wire import events
+from models.wire.events import Box as Region
 
 Floats = NDArray[np.float64]
 WHOLE = Zone(id="street", kind="count", polygon=((0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0)))
@@ -149,6 +150,7 @@ class TrafficWatch:
         lines = any(zone.kind == "count-line" for zone in self._zones)
         self._moving = Bodies(camera, None, split=False) if lines or not self._detector else None
         self._still: Floats = np.zeros((0, 4))
+        self._seen_boxes: Floats = np.zeros((0, 4))
         self._tamper = Tamper()
         self._shape = (0, 0)
         self._streets: dict[str, Street] = {}
@@ -161,6 +163,10 @@ class TrafficWatch:
     def counts(self) -> dict[str, int]:
         crowded = self._moving.counts["crowded"] if self._moving else 0
         return (asdict(self._detector.spent) if self._detector else {}) | {"crowded": crowded}
+
+    @property
+    def bodies(self) -> tuple[Region, ...] | None:
+        return regions(self._seen_boxes, *self._shape) if self._streets else None
 
     def see(self, frame: Frame) -> list[Sighting]:
         if self._camera.mode == "maintenance":
@@ -180,6 +186,7 @@ class TrafficWatch:
         for name, flow in flows.items():
             told += self._measured(frame, name, Measure(crowd=Crowd(counts={}, low=0, high=0), flow=flow))
         if seen is not None:
+            self._seen_boxes = seen.boxes
             hours = self._limits.at(frame.seen_at) if self._limits else None
             for street in self._streets.values():
                 told += self._seen(frame, street, seen, hours)

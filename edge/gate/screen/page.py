@@ -104,6 +104,14 @@ class Screen:
             lifespan=self._life,
         )
 
+    def watch(self, cameras: Sequence[str]) -> None:
+        """These have a panel from now on; one that has one keeps what is on it."""
+        with self._lock:
+            self._panels = {camera: self._panels.get(camera, Panel()) for camera in cameras}
+            self._tallies = {camera: self._tallies.get(camera, Tally()) for camera in cameras}
+            self._stills = {camera: still for camera, still in self._stills.items() if camera in cameras}
+        self._feed.hold({"line": self._line, **self._topics()})
+
     def reading(self, camera: str) -> None:
         """A code is in view and not read yet."""
         self._change(camera, lambda panel: panel.reading(self._clock()))

@@ -16,6 +16,7 @@ class StumblingWatch:
     """Fails at every other picture, quoting what it must not."""
 
     detector: str | None = None
+    bodies = None
     counts: dict[str, int] = {}  # noqa: RUF012  (a protocol's property)
 
     def __init__(self) -> None:

@@ -141,6 +141,7 @@ def test_cameras_come_and_go_and_change_while_the_others_do_not_notice(
     eye.hear(Health, lambda told: told.camera == "c" and told.health.state == "live")
     eye.set(stays, comes.model_copy(update={"mode": "trial"}))
     eye.hear(Health, lambda told: told.camera == "c" and told.health.mode == "trial")
+    assert eye.hear(Health, lambda told: told.camera == "c" and told.health.frames > 10).health.connects == 1
     last = eye.hear(Health, lambda told: told.camera == "a").health
     server.stop()
     assert last.connects == 1

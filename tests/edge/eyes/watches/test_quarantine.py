@@ -32,12 +32,16 @@ def yard(*zones: Zone, mode: Literal["trial", "armed", "maintenance"] = "armed",
     )
 
 
-def walk(camera: Camera, *, key: bytes = b"boot") -> list[Sighting]:
-    """Two seconds of empty yard, then a body goes from its middle to the right, 80 pixels a second."""
+def walk(camera: Camera, *, key: bytes = b"boot", then: tuple[int, Camera] | None = None) -> list[Sighting]:
+    """Two seconds of empty yard, then a body goes from its middle to the right, 80 pixels a second. `then`: from which
+    picture on the camera has other settings.
+    """
     watch = build(camera, key=key)
     rng = np.random.default_rng(7)
     told: list[Sighting] = []
     for i in range(80):
+        if then and i == then[0]:
+            watch = build(then[1], key=key, before=watch)
         y: np.ndarray[Any, np.dtype[np.uint8]] = rng.normal(150, 3, (360, 640)).clip(0, 255).astype(np.uint8)
         x = 200 + 8 * (i - 20)
         if i >= 20 and x < 640:
@@ -124,3 +128,10 @@ def test_what_nobody_is_alarmed_of_is_told_with_its_reason(
     assert (breach.quiet, shown) == (quiet, pictured)
     assert breach.beyond is not msgspec.UNSET
     assert breach.beyond > YARD.band_heights
+
+
+def test_another_zone_does_not_forget_who_is_about_to_leave() -> None:
+    """The yard stays, a second zone is drawn while somebody has just left the yard."""
+    more = Zone(id="gate", kind="keep-out", polygon=((0.9, 0.0), (1.0, 0.0), (1.0, 0.2)))
+    told = walk(yard(), then=(55, yard(YARD, more)))
+    assert [msgspec.json.decode(one.raw, type=ZoneBreached).zone for one in told if isinstance(one, Told)] == ["yard"]

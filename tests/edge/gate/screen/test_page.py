@@ -278,3 +278,18 @@ def test_prometheus_reads_the_boxs_state_beside_the_page() -> None:
         answer = client.get("/metrics")
     assert (answer.status_code, answer.text) == (200, "cuao_events_waiting 3\n")
     assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
+
+
+def test_a_gate_that_is_added_gets_its_panel_and_one_that_goes_loses_it() -> None:
+    screen = Screen("cp-014", ["gate-1"])
+    with visiting(screen) as visitor:
+        screen.show(STOP)
+        assert visitor.get("/?camera=gate-2").status_code == 404
+        screen.watch(["gate-1", "gate-2"])
+        screen.show(replace(STOP, camera="gate-2", scan="scan-2"))
+        assert "scan-2" in visitor.get("/?camera=gate-2").text
+        assert "scan-1" in visitor.get("/?camera=gate-1").text
+        screen.watch(["gate-2"])
+        assert visitor.get("/?camera=gate-1").status_code == 404
+        screen.health("gate-1", LIVE)
+        assert "gate-1" not in visitor.get("/").text
