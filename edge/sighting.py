@@ -9,6 +9,7 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
+from models.aim import Advice
 from models.passes.scan import Pass
 from models.wire.events import Box as Region
 from models.wire.events import CameraHealth
@@ -19,6 +20,8 @@ class Reading(Struct, frozen=True, kw_only=True, tag="reading"):
 
     camera: str
     seen_at: datetime
+    advice: Advice | None = None
+    """What its holder can do about it, once it has stayed unread for a moment."""
 
 
 class Scanned(Struct, frozen=True, kw_only=True, tag="scanned"):

@@ -274,7 +274,7 @@ class Gate:
             return  # it was taken away, and this was still on its way
         match seen:
             case Reading():
-                self.screen.reading(seen.camera)
+                self.screen.reading(seen.camera, seen.advice)
             case Scanned():
                 self._scanned(seen)
             case Told():

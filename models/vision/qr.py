@@ -33,6 +33,8 @@ LIVE_SIDE_PX = 1440
 STILL_SIDE_PX = 4500
 TIGHT_PX = 300
 """A window up to this is enlarged three times as well."""
+FINE_PX = 240
+"""A window up to this is searched at twice its size as well."""
 MOST_PLACES = 3
 _WORTH_ENLARGING = 1.25
 
@@ -67,7 +69,7 @@ class Located:
 
     corners: Corners
     px_per_module: float | None
-    """None where only a part of it was seen."""
+    """None where nobody knows how many modules it has; then it may also be something else."""
 
 
 class Reader(Protocol):
@@ -130,6 +132,12 @@ def _named(geometry: Geometry) -> Located:
     return Located(corners=(a, b, c, d), px_per_module=round(side_px((a, b, c, d)) / geometry.side, 2))
 
 
+def _find_fine(window: Pixels) -> Geometry | None:
+    """At twice its size: a symbol too small to be read is still to be seen, and its holder told to come nearer."""
+    fine = find(cv2.resize(window, None, fx=2.0, fy=2.0, interpolation=cv2.INTER_CUBIC).astype(np.uint8))
+    return None if fine is None else replace(fine, matrix=np.diag((0.5, 0.5, 1.0)) @ fine.matrix)
+
+
 def _shift(corners: Corners, x: int, y: int) -> Corners:
     a, b, c, d = ((px + x, py + y) for px, py in corners)
     return a, b, c, d
@@ -163,6 +171,8 @@ class QrReader:
 
     ENLARGED_TURNS = 4
     """With a code in hand, enlarging only looks for a second, smaller one: every so many pictures is enough."""
+    FINE_TURNS = 4
+    """Of the pictures that show none, every so many is searched for symbols of less than a pixel a module."""
     SLOW_TURNS = 20
     """Inverted and very large codes are looked for in every so many pictures that show none of the usual ones."""
 
@@ -198,8 +208,7 @@ class QrReader:
             return Look(codes=(), located=())
         if brief:
             codes, failed = self._decode(np.ascontiguousarray(y[top : top + h, left : left + w]), 1.0)
-            unread = tuple(Located(corners=corners, px_per_module=None) for corners in failed)
-            return _moved(Look(codes=tuple(codes), located=unread), left, top)
+            return _moved(Look(codes=tuple(codes), located=tuple(failed)), left, top)
         self._turn += 1
         part = np.ascontiguousarray(y[top : top + h, left : left + w])
         moved = [clip_region((x - left, t - top, a, b), h, w) for x, t, a, b in stirred]
@@ -228,16 +237,17 @@ class QrReader:
         return Look(codes=tuple(codes), located=tuple(one for one in located if not _read_already(one.corners, codes)))
 
     def _near(
-        self, part: Pixels, codes: list[Code], failed: Sequence[Corners], stirred: Sequence[Region]
+        self, part: Pixels, codes: list[Code], failed: Sequence[Located], stirred: Sequence[Region]
     ) -> list[Located]:
         """Enlarge and equalize where a symbol may be: what failed, what was there last, what has a code's texture."""
         height, width = part.shape
-        located = [Located(corners=corners, px_per_module=None) for corners in failed]
-        places = [(_around(corners, 1.4), True) for corners in failed[:2]]
+        located = list(failed)
+        places = [(_around(one.corners, 1.4), True) for one in failed[:2]]
         if self._last is not None and not codes:
             places.append((self._last, True))
         textures = [(_grown(one.region), one.is_solid) for one in textured(part, MOST_PLACES)]
         places += [one for one in textures if not stirred or any(_meet(one[0], box) for box in stirred)]
+        is_fine = self._missed % self.FINE_TURNS == self.FINE_TURNS - 1
         tried: list[Region] = []
         for place, is_likely in places:
             box = clip_region(place, height, width)
@@ -250,10 +260,14 @@ class QrReader:
             scale = 2 + (self._turn + len(tried)) % 2 if max(w, h) < TIGHT_PX else 2
             found, unread = self._enlarged(window, scale, LIVE_SIDE_PX)
             # a search costs as much as all the rest: in a film one place in each picture
-            is_searched = (
-                self._turn == 1 or self._thorough or self._turn % min(len(places), MOST_PLACES) == len(tried) - 1
-            )
-            geometry = find(window) if self._squares and is_likely and is_searched and not found else None
+            turn = self._missed // self.FINE_TURNS if is_fine else self._turn
+            is_searched = self._turn == 1 or self._thorough or turn % min(len(places), MOST_PLACES) == len(tried) - 1
+            geometry = None
+            if self._squares and is_searched and not found:
+                if is_fine and max(window.shape) < FINE_PX:
+                    geometry = _find_fine(window)
+                elif is_likely:
+                    geometry = find(window)
             if geometry is not None:
                 found += self._equalized(window, geometry)
                 unread = unread if found else [_named(geometry)]
@@ -274,10 +288,8 @@ class QrReader:
         factor = float(min(scale, max(1.0, most_px / max(part.shape))))
         if factor < _WORTH_ENLARGING:
             return [], []  # as large as we ever make it: scale 1 has seen the same
-        codes, failed = self._decode(
-            cv2.resize(part, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC), factor
-        )
-        return codes, [Located(corners=corners, px_per_module=None) for corners in failed]
+        enlarged: Any = cv2.resize(part, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC)
+        return self._decode(enlarged, factor)
 
     def _equalized(self, window: Pixels, geometry: Geometry) -> list[Code]:
         named = _named(geometry)
@@ -287,26 +299,21 @@ class QrReader:
                 return [replace(code, corners=named.corners, px_per_module=named.px_per_module) for code in codes[:1]]
         return []
 
-    def _decode(self, picture: Any, scale: float, **options: Any) -> tuple[list[Code], list[Corners]]:
+    def _decode(self, picture: Any, scale: float, **options: Any) -> tuple[list[Code], list[Located]]:
         codes: list[Code] = []
-        failed: list[Corners] = []
+        failed: list[Located] = []
         settings: dict[str, Any] = {"try_invert": False, "try_downscale": False, "return_errors": True, **options}
         for symbol in zxingcpp.read_barcodes(picture, formats=self._formats, **settings):
             corners = _corners(symbol.position, scale)
-            if not symbol.valid:
-                failed.append(corners)
-                continue
-            payload = bytes(symbol.bytes)
             extra: Any = symbol.extra or {}
             modules = _modules(str(extra.get("Version", "")))
+            px = round(side_px(corners) / modules, 2) if modules else None
+            if not symbol.valid:
+                failed.append(Located(corners=corners, px_per_module=px))
+                continue
+            payload = bytes(symbol.bytes)
             codes.append(
-                Code(
-                    format=str(symbol.format),
-                    payload=payload,
-                    text=utf8(payload),
-                    corners=corners,
-                    px_per_module=round(side_px(corners) / modules, 2) if modules else None,
-                )
+                Code(format=str(symbol.format), payload=payload, text=utf8(payload), corners=corners, px_per_module=px)
             )
         return codes, failed
 
@@ -318,20 +325,20 @@ class QrReader:
     def _still(self, part: Pixels) -> Look:
         """One step after the other, until something is read and nothing that was located is left unread."""
         codes: list[Code] = []
-        located: list[Corners] = []
+        located: list[Located] = []
         for found, failed in self._every_step(part):
             merge(codes, found)
             located += failed
-            if codes and all(_read_already(corners, codes) for corners in located):
+            if codes and all(_read_already(one.corners, codes) for one in located):
                 break
-        unread = [Located(corners=c, px_per_module=None) for c in located if not _read_already(c, codes)]
+        unread = [one for one in located if not _read_already(one.corners, codes)]
         return Look(codes=tuple(codes), located=tuple(unread))
 
-    def _every_step(self, part: Pixels) -> Iterator[tuple[list[Code], list[Corners]]]:
+    def _every_step(self, part: Pixels) -> Iterator[tuple[list[Code], list[Located]]]:
         yield self._decode(part, 1.0, try_invert=True, try_downscale=True)
         yield self._half(part), []
         codes: list[Code] = []
-        yield codes, [one.corners for one in self._near(part, codes, (), ())]
+        yield codes, self._near(part, codes, (), ())
         for again in (part, cv2.GaussianBlur(part, (0, 0), 1.5)):
             yield self._decode(again, 1.0, binarizer=zxingcpp.Binarizer.GlobalHistogram)[0], []
         for scale in (2, 3):

@@ -196,10 +196,15 @@ class Stage:
         for name in chosen:
             condition = mixed(condition, self._dice.choice(CONDITIONS[name]))
         held = self.held(kind)
-        pose = self._pose(size, self._dice.uniform(80.0, 280.0), condition)
+        sight = self.show(held, size, self._dice.uniform(80.0, 280.0), condition)
+        return replace(sight, conditions=tuple(chosen))
+
+    def show(self, held: Held, size: tuple[int, int], side_px: float, condition: Condition) -> Sight:
+        """This code, so large, somewhere in a picture."""
+        pose = self._pose(size, side_px, condition)
         scene, shown = self._scene(self._background(size), held, pose, condition)
         picture = self._jpeg(self._sensor(self._lens(scene, condition), condition), condition)
-        return Sight(picture, held, tuple(chosen), shown)
+        return Sight(picture, held, (), shown)
 
     def _pose(self, size: tuple[int, int], side: float, condition: Condition) -> "_Pose":
         tilt = self._dice.uniform(0.0, 20.0) if condition.tilt_deg is None else condition.tilt_deg

@@ -1,6 +1,7 @@
 """A lane where people show a code to the camera: one scan a person, however long the code is held up."""
 
 import hmac
+import math
 from dataclasses import dataclass
 
 import cv2
@@ -11,9 +12,11 @@ from edge.eyes.frame import Frame
 from edge.eyes.reader import Reads
 from edge.settings import Camera
 from edge.sighting import Reading, Scanned, Sighting
+from models.aim import Advice, Guide
 from models.passes.classify import classify
-from models.vision.qr import Code, Corners, QrReader, Region, clip_region
+from models.vision.qr import Code, Corners, Located, QrReader, Region, clip_region, side_px
 from models.vision.stir import Stir
+from models.vision.symptoms import symptoms
 from models.vision.zones import signed_distance
 
 
@@ -21,6 +24,8 @@ from models.vision.zones import signed_distance
 class _Shown:
     """A code that was scanned; it stays known until it has been out of sight for the camera's hold."""
 
+    corners: Corners
+    """Where it was seen last."""
     last_s: float
     told_s: float
     repeat: int = 0
@@ -40,6 +45,8 @@ class CheckpointWatch:
     """Least time between two repeats, or two announcements of a code that is not read yet."""
     DIFFERENCE = 14
     """Grey levels: a code is black on white."""
+    LEAVING_S = 2.0
+    """A symbol that cannot be read where one was read so lately is that one, on its way out of the picture."""
     MOST_KNOWN = 1000
     CROP_PX = 640
 
@@ -59,6 +66,8 @@ class CheckpointWatch:
         self._looked_s = float("-inf")
         self._announced_s = float("-inf")
         self.shown: dict[bytes, _Shown] = before.shown if before else {}
+        self._guide = Guide()
+        self._advised: Advice | None = None
 
     @property
     def counts(self) -> dict[str, int]:
@@ -75,21 +84,40 @@ class CheckpointWatch:
         codes, located = self._read(frame, brief=quiet)
         sightings: list[Sighting] = []
         self._forget(frame.stream_s)
+        in_view = [*(code.corners for code in codes), *(one.corners for one in located)]
         for code in codes:
-            sightings += self._show(frame, code, [*(one.corners for one in codes), *located])
+            sightings += self._show(frame, code, in_view)
         new = any(isinstance(sighting, Scanned) and not sighting.repeat for sighting in sightings)
-        if new or (located and not codes and frame.stream_s - self._announced_s >= self.FLASH_S):
-            self._announced_s = frame.stream_s
-            sightings.insert(0, Reading(camera=frame.camera, seen_at=frame.seen_at))
+        unread = [one for one in located if not self._is_leaving(one, frame.stream_s)]
+        if new:
+            self._guide.forget()
+        advice = self._advise(frame, unread)
+        is_due = frame.stream_s - self._announced_s >= self.FLASH_S or advice != self._advised
+        if new or (unread and is_due):
+            self._announced_s, self._advised = frame.stream_s, advice
+            sightings.insert(0, Reading(camera=frame.camera, seen_at=frame.seen_at, advice=advice))
         return sightings
 
-    def _read(self, frame: Frame, *, brief: bool) -> tuple[list[Code], list[Corners]]:
+    def _read(self, frame: Frame, *, brief: bool) -> tuple[list[Code], list[Located]]:
         height, width = frame.y.shape
         whole = self._lane_region(height, width)
         look = self.reader.look(frame.y, whole, stirred=self._stirred, brief=brief)
-        codes, located = list(look.codes), [one.corners for one in look.located]
-        placed = [code for code in codes if not self._lanes or self._lane(code, height, width)]
-        return placed, located
+        placed = [code for code in look.codes if not self._lanes or self._lane(code, height, width)]
+        return placed, list(look.located)
+
+    def _is_leaving(self, one: Located, now: float) -> bool:
+        return any(
+            now - known.last_s < self.LEAVING_S and _apart(one.corners, known.corners) < 2 * side_px(known.corners)
+            for known in self.shown.values()
+        )
+
+    def _advise(self, frame: Frame, unread: list[Located]) -> Advice | None:
+        """For the nearest of those that surely are symbols."""
+        sure = [(one.px_per_module, one.corners) for one in unread if one.px_per_module is not None]
+        if not sure:
+            return self._guide.see(None, frame.stream_s)
+        px_per_module, corners = max(sure)
+        return self._guide.see(symptoms(frame.y, corners, px_per_module), frame.stream_s)
 
     def _lane_region(self, height: int, width: int) -> Region:
         if not self._lanes:
@@ -109,13 +137,13 @@ class CheckpointWatch:
         key = hmac.digest(self._key, code.payload, "sha256")[:16]
         known = self.shown.get(key)
         if known:
-            known.last_s = frame.stream_s
+            known.corners, known.last_s = code.corners, frame.stream_s
             if frame.stream_s - known.told_s < self.FLASH_S:
                 return []
             known.repeat += 1
             known.told_s = frame.stream_s
         else:
-            known = self.shown[key] = _Shown(last_s=frame.stream_s, told_s=frame.stream_s)
+            known = self.shown[key] = _Shown(code.corners, last_s=frame.stream_s, told_s=frame.stream_s)
         return [
             Scanned(
                 camera=frame.camera,
@@ -140,6 +168,12 @@ class CheckpointWatch:
         height, width = frame.y.shape
         x, y, w, h = clip_region(_around(code.corners, 4.0), height, width)
         return jpeg(_veiled(frame.bgr(), in_view)[y : y + h, x : x + w], most_px=self.CROP_PX)
+
+
+def _apart(one: Corners, other: Corners) -> float:
+    """How far their middles lie apart."""
+    (ax, ay), (bx, by) = (np.mean(corners, axis=0) for corners in (one, other))
+    return math.hypot(ax - bx, ay - by)
 
 
 def jpeg(bgr: NDArray[np.uint8], *, most_px: int, quality: int = 85) -> bytes:

@@ -21,6 +21,7 @@ from starlette.routing import Route
 from edge.gate.metrics import CONTENT_TYPE
 from edge.gate.screen.pairing import Gatekeeper, Pairing, is_near, routes
 from edge.gate.screen.showing import Panel, Showing, Tally
+from models.aim import Advice
 from models.passes.outcome import Outcome
 from models.passes.reasons import REASONS
 from models.view.feed import Feed, Render
@@ -89,6 +90,7 @@ class Screen:
         self.app = Starlette(
             routes=[
                 Route("/", self._page),
+                Route("/holder", self._holder),
                 Route("/metrics", lambda _: PlainTextResponse(metrics(), media_type=CONTENT_TYPE)),
                 Route("/live", self._live),
                 Route("/me", self._me),
@@ -112,9 +114,9 @@ class Screen:
             self._stills = {camera: still for camera, still in self._stills.items() if camera in cameras}
         self._feed.hold({"line": self._line, **self._topics()})
 
-    def reading(self, camera: str) -> None:
-        """A code is in view and not read yet."""
-        self._change(camera, lambda panel: panel.reading(self._clock()))
+    def reading(self, camera: str, advice: Advice | None = None) -> None:
+        """A code is in view and not read yet; what its holder can do about it."""
+        self._change(camera, lambda panel: panel.reading(self._clock(), advice))
 
     def show(self, showing: Showing) -> None:
         """Paint an answer. The same scan with `repeat` > 0 flashes with the count; a worse answer takes its place."""
@@ -168,6 +170,9 @@ class Screen:
             after = self._panels[camera] = change(before)
         if after.version != before.version:
             self._feed.touch(f"panel.{camera}")
+        if after.turn != before.turn:
+            self._feed.touch(f"holder.{camera}")
+            self._feed.touch(f"next.{camera}")
         if _pulse(after.health) != _pulse(before.health):
             self._feed.touch(f"status.{camera}")
 
@@ -187,7 +192,7 @@ class Screen:
         return {
             f"{part}.{camera}": self._part(part, camera)
             for camera in self._panels
-            for part in ("panel", "recent", "status")
+            for part in ("panel", "next", "recent", "status", "holder")
         }
 
     def _part(self, part: str, camera: str) -> Render:
@@ -197,6 +202,7 @@ class Screen:
             return self._templates.get_template(f"{part}.html").render(
                 lang=lang,
                 camera=camera,
+                boot=self._boot,
                 version=f"{self._boot}-{panel.version}",
                 panel=panel,
                 showing=showing,
@@ -212,13 +218,20 @@ class Screen:
         return self._templates.get_template("line.html").render(lang=lang, link=self._link)
 
     async def _page(self, request: Request) -> HTMLResponse:
+        return await self._look(request, "officer.html", ("line", "panel", "next", "recent", "status"))
+
+    async def _holder(self, request: Request) -> HTMLResponse:
+        """For the person before the camera: how to hold the code. No name, no picture of anybody else, no answer."""
+        return await self._look(request, "facing.html", ("holder",))
+
+    async def _look(self, request: Request, page: str, parts: Sequence[str]) -> HTMLResponse:
         camera = request.query_params.get("camera") or next(iter(self._panels), "")
         if camera not in self._panels:
             raise HTTPException(404)
         lang = lang_of(request)
-        topics = ["line", f"panel.{camera}", f"recent.{camera}", f"status.{camera}"]
+        topics = [part if part == "line" else f"{part}.{camera}" for part in parts]
         states = {topic.partition(".")[0]: await self._feed.state(topic, lang) for topic in topics}
-        html = self._templates.get_template("officer.html").render(
+        html = self._templates.get_template(page).render(
             lang=lang,
             live="/live?topics=" + ",".join(topics),
             near=is_near(request),

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, quote
 
 import jinja2
 from starlette.exceptions import HTTPException
@@ -45,6 +45,14 @@ def _hash(secret: str) -> str:
 class Paired:
     name: str
     since: datetime
+    is_facing: bool = False
+    """It faces the queue: of the gate it sees the holder's page alone."""
+
+    def may_see(self, request: Request) -> bool:
+        if not self.is_facing or request.url.path in {"/holder", "/me"} or request.url.path.startswith("/still/"):
+            return True
+        topics = request.query_params.get("topics", "").split(",")
+        return request.url.path == "/live" and all(topic.startswith("holder.") for topic in topics)
 
 
 class Pairing:
@@ -56,14 +64,17 @@ class Pairing:
         self._lock = threading.Lock()
         self._waiting: OrderedDict[str, tuple[str, float]] = OrderedDict()  # hash of the cookie: its code, since when
         told = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-        self._paired = {key: Paired(row["name"], datetime.fromisoformat(row["since"])) for key, row in told.items()}
+        self._paired = {
+            key: Paired(row["name"], datetime.fromisoformat(row["since"]), row.get("is_facing", False))
+            for key, row in told.items()
+        }
 
     @property
     def paired(self) -> dict[str, Paired]:
         return dict(self._paired)
 
-    def knows(self, secret: str) -> bool:
-        return _hash(secret) in self._paired
+    def knows(self, secret: str) -> Paired | None:
+        return self._paired.get(_hash(secret))
 
     def ask(self, secret: str) -> str:
         """The six digits that this browser shows; the same ones until they end."""
@@ -80,14 +91,14 @@ class Pairing:
                     self._waiting.popitem(last=False)
             return self._waiting[key][0]
 
-    def redeem(self, code: str, name: str, since: datetime) -> bool:
+    def redeem(self, code: str, name: str, since: datetime, *, is_facing: bool = False) -> bool:
         """Let in the screen that shows these digits. False when none does, or no longer."""
         now = self._clock()
         with self._lock:
             for key, (shown, asked_at) in self._waiting.items():
                 if secrets.compare_digest(shown.encode(), code.encode()) and now - asked_at < CODE_SECONDS:
                     del self._waiting[key]
-                    self._paired[key] = Paired(name, since)
+                    self._paired[key] = Paired(name, since, is_facing)
                     self._keep()
                     return True
         return False
@@ -98,7 +109,10 @@ class Pairing:
                 self._keep()
 
     def _keep(self) -> None:
-        rows = {key: {"name": row.name, "since": row.since.isoformat()} for key, row in self._paired.items()}
+        rows = {
+            key: {"name": row.name, "since": row.since.isoformat(), "is_facing": row.is_facing}
+            for key, row in self._paired.items()
+        }
         fresh = self._file.with_suffix(".new")
         descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
@@ -127,9 +141,19 @@ class Gatekeeper:
         if path.startswith(_OPEN):
             await self._app(scope, receive, send)
             return
-        if path.startswith("/screens") or not self._pairing.knows(secret):
-            page = request.method == "GET" and "text/html" in request.headers.get("accept", "")
-            refused = RedirectResponse("/pair", 303) if page else JSONResponse({"title": "Not paired"}, 401)
+        paired = self._pairing.knows(secret)
+        page = request.method == "GET" and "text/html" in request.headers.get("accept", "")
+        if paired and not paired.may_see(request):
+            elsewhere = (
+                RedirectResponse("/holder", 303) if page else JSONResponse({"title": "Not for this screen"}, 403)
+            )
+            await elsewhere(scope, receive, send)
+            return
+        if path.startswith("/screens") or not paired:
+            wanted = quote(path + (f"?{request.url.query}" if request.url.query else ""))
+            refused = (
+                RedirectResponse(f"/pair?next={wanted}", 303) if page else JSONResponse({"title": "Not paired"}, 401)
+            )
             await refused(scope, receive, send)
             return
 
@@ -149,7 +173,8 @@ def routes(pairing: Pairing, pages: jinja2.Environment) -> list[Route]:
         """On the new screen: its digits, until they are typed in at the box."""
         secret = request.cookies.get(COOKIE) or secrets.token_urlsafe(32)
         if is_near(request) or pairing.knows(secret):
-            return RedirectResponse("/", 303)
+            # only a path of ours, and never //elsewhere
+            return RedirectResponse("/" + request.query_params.get("next", "").lstrip("/\\"), 303)
         html = pages.get_template("pair.html").render(lang=lang_of(request), code=pairing.ask(secret))
         shown = HTMLResponse(html, headers={"Cache-Control": "no-store", "Refresh": "3"})
         secure = request.url.scheme == "https"
@@ -167,7 +192,8 @@ def routes(pairing: Pairing, pages: jinja2.Environment) -> list[Route]:
             return listed(request)
         form = await _form(request)
         name = " ".join(form.get("name", "").split())[:60] or "?"
-        if not pairing.redeem(form.get("code", "").replace(" ", ""), name, datetime.now(UTC)):
+        code, is_facing = form.get("code", "").replace(" ", ""), form.get("faces") == "holder"
+        if not pairing.redeem(code, name, datetime.now(UTC), is_facing=is_facing):
             return listed(request, refused=True)
         return RedirectResponse("/screens", 303)
 

@@ -6,6 +6,7 @@ from typing import Literal
 
 import msgspec
 
+from models.aim import Advice
 from models.passes.outcome import Outcome
 from models.wire.events import CameraHealth
 
@@ -13,6 +14,8 @@ PASS_SECONDS = 8.0
 """A PASS leaves by itself: the normal flow needs no key. FAIL and CHECK stay until an officer or the next scan."""
 READING_SECONDS = 3.0
 """A code that was seen and never read: the holder is asked again."""
+TOLD_SECONDS = 4.0
+"""So long the holder's screen says that the code was read."""
 HEALTH_SECONDS = 5.0
 """A camera's eye that says nothing for so long shows nothing either."""
 ROWS = 8
@@ -47,14 +50,27 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
+class Unread:
+    """A code that is in view and not read."""
+
+    since: float
+    seen_at: float
+    advice: Advice | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Panel:
     """The state of one camera's panel. Every method gives the next state; the same one when nothing changes."""
 
     version: int = 0
-    """Counts what must be painted anew; a repeat of the same answer is painted anew too."""
+    """Counts what must be painted anew for the officer; a repeat of the same answer is painted anew too."""
+    turn: int = 0
+    """Counts what must be painted anew for the holder."""
     showing: Showing | None = None
     shown_at: float = 0.0
-    reading_at: float | None = None
+    unread: Unread | None = None
+    told_at: float | None = None
+    """When the last code was read, as long as its holder's screen says so."""
     health: CameraHealth | None = None
     heard_at: float = 0.0
     was_live: bool = False
@@ -71,43 +87,74 @@ class Panel:
             return "verdict"
         if self.lost:
             return "lost"
-        if self.reading_at is not None:
+        return self._idle
+
+    @property
+    def holder_face(self) -> Literal["lost", "reading", "told", "ready", "starting"]:
+        """What the person who holds the code is shown: how to hold it, and never an answer."""
+        if self.lost:
+            return "lost"
+        if self.unread is None and self.told_at is not None:
+            return "told"
+        return self._idle
+
+    @property
+    def _idle(self) -> Literal["reading", "ready", "starting"]:
+        if self.unread is not None:
             return "reading"
         return "ready" if self.was_live or self.has_still else "starting"
 
     def show(self, showing: Showing, now: float) -> "Panel":
-        return replace(self, version=self.version + 1, showing=showing, shown_at=now, reading_at=None)
+        painted = replace(self, showing=showing, shown_at=now, unread=None, told_at=now)
+        return replace(painted, version=self.version + 1, turn=self.turn + 1)
 
-    def reading(self, now: float) -> "Panel":
-        """A code is seen. Only an idle panel says so: an answer gives way to the next answer alone."""
-        if self.showing is not None:
-            return self
-        return replace(self, version=self.version + (self.reading_at is None), reading_at=now)
+    def reading(self, now: float, advice: Advice | None = None) -> "Panel":
+        """A code is seen. Only an idle panel gives way to it: an answer gives way to the next answer alone."""
+        unread = Unread(now, now, advice) if self.unread is None else replace(self.unread, seen_at=now, advice=advice)
+        return self._repainted(replace(self, unread=unread))
+
+    def _repainted(self, after: "Panel") -> "Panel":
+        """The next state, counted anew for whom it changes something."""
+        is_new = after.face != self.face or (after.face == "reading" and after.advice != self.advice)
+        is_turn = (after.unread is None, after.advice, after.holder_face) != (
+            self.unread is None,
+            self.advice,
+            self.holder_face,
+        )
+        return replace(after, version=self.version + is_new, turn=self.turn + is_turn)
+
+    @property
+    def advice(self) -> Advice | None:
+        return self.unread.advice if self.unread else None
 
     def dismiss(self, scan: str) -> "Panel":
         """The officer is done with this scan; a newer one stays."""
         if self.showing is None or self.showing.scan != scan:
             return self
-        return replace(self, version=self.version + 1, showing=None)
+        return self._repainted(replace(self, showing=None))
 
     def hear(self, health: CameraHealth, now: float) -> "Panel":
         # Not live on the first word is a camera that is being opened; after that it is one that is lost.
         was_live = self.was_live or health.state not in {"connecting", "starting"}
-        heard = replace(self, health=health, heard_at=now, was_live=was_live)
-        return heard if heard.face == self.face else replace(heard, version=self.version + 1)
+        return self._repainted(replace(self, health=health, heard_at=now, was_live=was_live))
 
     def picture(self) -> "Panel":
-        return self if self.has_still else replace(self, has_still=True, version=self.version + 1)
+        if self.has_still:
+            return self
+        return replace(self, has_still=True, version=self.version + 1, turn=self.turn + 1)
 
     def tick(self, now: float) -> "Panel":
         """What time alone ends."""
         after = self
-        if self.showing is not None and self.showing.outcome is Outcome.PASS and now - self.shown_at >= PASS_SECONDS:
-            after = replace(after, version=after.version + 1, showing=None)
-        if self.reading_at is not None and now - self.reading_at >= READING_SECONDS:
-            after = replace(after, version=after.version + 1, reading_at=None)
-        if self.health is not None and self.health.state == "live" and now - self.heard_at >= HEALTH_SECONDS:
-            after = after.hear(msgspec.structs.replace(self.health, state="silent", reason="eye"), now)
+        if after.showing is not None and after.showing.outcome is Outcome.PASS and now - after.shown_at >= PASS_SECONDS:
+            after = replace(after, showing=None)
+        if after.unread is not None and now - after.unread.seen_at >= READING_SECONDS:
+            after = replace(after, unread=None)
+        if after.told_at is not None and now - after.told_at >= TOLD_SECONDS:
+            after = replace(after, told_at=None)
+        after = self._repainted(after)
+        if after.health is not None and after.health.state == "live" and now - after.heard_at >= HEALTH_SECONDS:
+            after = after.hear(msgspec.structs.replace(after.health, state="silent", reason="eye"), now)
         return after
 
 

@@ -8,13 +8,15 @@ from typing import Any
 
 import cv2
 import numpy as np
+import pytest
 import segno
 
 from edge.eyes.frame import Frame
 from edge.eyes.watches import Watch, build
 from edge.settings import Camera, Zone
 from edge.sighting import Reading, Scanned, Sighting
-from models.vision.qr import QrReader
+from models.vision.qr import Pixels, QrReader
+from scripts.bench.simulator import Condition, Stage
 
 KEY = b"boot"
 AN = "012345678901|NGUYEN VAN AN|1990-05-17|0|123456789012345678|1"
@@ -140,3 +142,50 @@ def test_a_pass_already_there_in_a_still_picture_is_found() -> None:
     watch = lane()
     show(watch, from_s=0.0, to_s=10.0)
     assert scans(show(watch, (AN, 200, 100), from_s=10.0, to_s=10.2))
+
+
+def film(watch: Watch, sight: Pixels, seconds: float, shake: int = 3) -> list[tuple[float, Sighting]]:
+    """A hand that is never quite still holds this before a grey wall."""
+    told = []
+    for i in range(round(seconds * 10)):
+        y = np.full((480, 640), 110, np.uint8)
+        top, left = 60 + shake * (i % 2), 100 + shake * (i // 2 % 2)
+        y[top : top + sight.shape[0], left : left + sight.shape[1]] = sight
+        told += [(i / 10, one) for one in watch.see(frame(y, i / 10))]
+    return told
+
+
+def unreadable(side_px: float, condition: Condition) -> Pixels:
+    stage = Stage(5, None)
+    return stage.show(stage.held("cccd"), (300, 300), side_px, condition).picture
+
+
+@pytest.mark.parametrize(
+    ("side_px", "condition", "advice"),
+    [
+        (58, Condition(motion_px=2.0), "closer"),
+        (110, Condition(motion_px=7.0), "still"),
+        (90, Condition(gain=0.2, noise=5.0, motion_px=5.0), "brighter"),
+    ],
+)
+def test_who_holds_a_code_that_cannot_be_read_is_told_why_within_a_second(
+    side_px: float, condition: Condition, advice: str
+) -> None:
+    told = film(lane(), unreadable(side_px, condition), 1.1)
+    assert not scans([one for _, one in told]), "it can be read: make it worse"
+    reading = [(at, one) for at, one in told if isinstance(one, Reading)]
+    assert min(at for at, one in reading if one.advice) < 1.0
+    assert {one.advice for _, one in reading if one.advice} == {advice}
+
+
+def test_a_scene_without_a_code_gives_no_advice() -> None:
+    stage = Stage(6, None)
+    sight = next(iter(stage.empty(1, (400, 400)))).picture
+    assert film(lane(), sight, 3.0) == []
+
+
+def test_a_code_on_its_way_out_of_the_picture_is_not_announced_again() -> None:
+    watch = lane()
+    show(watch, (AN, 200, 100), from_s=0.0, to_s=1.0)
+    leaving = cv2.GaussianBlur(picture((AN, 200, 100)), (0, 0), 3.5).astype(np.uint8)
+    assert not [one for i in range(8) for one in watch.see(frame(leaving, 1.0 + i / 10)) if isinstance(one, Reading)]

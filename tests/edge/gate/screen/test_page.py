@@ -9,14 +9,27 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import get_args
 
+import cv2
 import httpx
+import numpy as np
 import pytest
 import uvicorn
+from playwright.sync_api import Page, sync_playwright
 
 from edge.gate.screen import Override, Screen, Showing
 from edge.gate.screen.page import reason_lines
-from edge.gate.screen.showing import HEALTH_SECONDS, PASS_SECONDS, READING_SECONDS, ROWS, Panel, Tally
+from edge.gate.screen.showing import (
+    HEALTH_SECONDS,
+    PASS_SECONDS,
+    READING_SECONDS,
+    ROWS,
+    TOLD_SECONDS,
+    Panel,
+    Tally,
+)
+from models.aim import Advice
 from models.passes.outcome import Outcome
 from models.passes.reasons import REASONS
 from models.view.page import LANGS, catalogue
@@ -81,10 +94,26 @@ def test_an_answer_gives_way_to_the_officer_and_to_the_next_answer_only() -> Non
 
 def test_a_code_that_is_never_read_stops_being_read() -> None:
     panel = Panel(was_live=True).reading(5.0)
-    assert panel.face == "reading"
+    assert (panel.face, panel.advice) == ("reading", None)
+    helped = panel.reading(5.5, "closer")
+    assert (helped.advice, helped.version, helped.turn) == ("closer", panel.version + 1, panel.turn + 1)
+    assert helped.tick(5.5 + READING_SECONDS - 0.1).face == "reading", "as long as it is seen"
     assert panel.reading(6.0).version == panel.version
     assert panel.reading(6.0).tick(5.0 + READING_SECONDS).face == "reading"
     assert panel.tick(5.0 + READING_SECONDS).face == "ready"
+
+
+def test_the_holder_learns_how_to_hold_the_code_and_that_it_was_read_and_never_the_answer() -> None:
+    panel = Panel(was_live=True)
+    assert panel.holder_face == "ready"
+    assert panel.reading(1.0, "still").holder_face == "reading"
+    stopped = panel.reading(1.0, "still").show(STOP, 2.0)
+    assert (stopped.holder_face, stopped.advice) == ("told", None)
+    assert stopped.tick(2.0 + TOLD_SECONDS).holder_face == "ready", "the officer's answer stands, the lane goes on"
+    following = stopped.reading(3.0, "glare")
+    assert (following.face, following.holder_face, following.advice) == ("verdict", "reading", "glare")
+    assert (following.version, following.turn) == (stopped.version, stopped.turn + 1), "the answer is not painted again"
+    assert following.dismiss("scan-1").face == "reading"
 
 
 def test_a_camera_is_starting_then_ready_then_lost_when_it_stalls_or_says_nothing() -> None:
@@ -216,25 +245,20 @@ def test_an_unknown_kind_or_reason_is_painted_all_the_same() -> None:
 
 
 CHROMIUM = shutil.which("chromium")
-
-
-@pytest.mark.skipif(
+in_a_browser = pytest.mark.skipif(
     CHROMIUM is None, reason="NO BROWSER: install chromium, else nobody has looked at the officer's page"
 )
-@pytest.mark.parametrize("lang", LANGS)
-def test_in_a_real_browser_answers_are_painted_sounded_and_fit(lang: str, tmp_path: Path) -> None:
-    from playwright.sync_api import sync_playwright
 
-    screen = Screen("Pháp Vân", ["gate-1"])
-    longest = max(
-        (key for key in REASONS if not REASONS[key].medical), key=lambda key: len(reason_lines(lang, [key])[0])
-    )
-    with serving(screen) as url, sync_playwright() as play:
+
+@contextmanager
+def browsing(url: str, lang: str) -> Iterator[Page]:
+    """A page that keeps its sounds and fails on any fault in its console."""
+    with sync_playwright() as play:
         browser = play.chromium.launch(
             executable_path=CHROMIUM,
             args=["--no-sandbox", "--disable-dev-shm-usage", "--autoplay-policy=no-user-gesture-required"],
         )
-        page = browser.new_page(viewport={"width": 1366, "height": 768})
+        page = browser.new_context(viewport={"width": 1366, "height": 768}).new_page()
         faults: list[str] = []
         page.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
         page.on("pageerror", lambda error: faults.append(str(error)))
@@ -242,6 +266,19 @@ def test_in_a_real_browser_answers_are_painted_sounded_and_fit(lang: str, tmp_pa
             "window.sounds = []; document.addEventListener('sound', (event) => window.sounds.push(event.detail))"
         )
         page.goto(f"{url}/lang/{lang}")
+        yield page
+        assert [fault for fault in faults if "net::" not in fault] == []
+        browser.close()
+
+
+@in_a_browser
+@pytest.mark.parametrize("lang", LANGS)
+def test_in_a_real_browser_answers_are_painted_sounded_and_fit(lang: str, tmp_path: Path) -> None:
+    screen = Screen("Pháp Vân", ["gate-1"])
+    longest = max(
+        (key for key in REASONS if not REASONS[key].medical), key=lambda key: len(reason_lines(lang, [key])[0])
+    )
+    with serving(screen) as url, browsing(url, lang) as page:
         screen.health("gate-1", LIVE)
         page.wait_for_selector("#panel[data-state=ready]")
         for number, (outcome, reasons) in enumerate(
@@ -268,8 +305,38 @@ def test_in_a_real_browser_answers_are_painted_sounded_and_fit(lang: str, tmp_pa
         assert page.is_hidden("#panel")
         sounds = [sound for sound in page.evaluate("window.sounds") if sound not in {"tick", "chime"}]
         assert sounds == ["pass", "fail", "check", "check"]
-        assert [fault for fault in faults if "net::" not in fault] == []
-        browser.close()
+
+
+@in_a_browser
+@pytest.mark.parametrize("lang", LANGS)
+def test_who_holds_a_code_that_cannot_be_read_is_helped_on_both_screens(lang: str, tmp_path: Path) -> None:
+    words = catalogue()[lang]
+    screen = Screen("Pháp Vân", ["gate-1"], clock=Hand())  # looking takes longer than a code may be out of sight
+    screen.still("gate-1", cv2.imencode(".jpg", np.full((360, 640, 3), 90, np.uint8))[1].tobytes(), AT)
+    with serving(screen) as url, browsing(url, lang) as page:
+        holder = page.context.new_page()
+        holder.goto(f"{url}/holder")
+        for advice in (None, *get_args(Advice)):
+            screen.reading("gate-1", advice)
+            key = f"advice.{advice}" if advice else "gate.reading"
+            for shown, part in ((page, "panel"), (holder, "holder")):
+                shown.wait_for_selector(f'#{part}[data-state=reading][data-advice="{advice or ""}"]')
+                assert shown.inner_text(f"#{part} h1") == words[key]
+                shown.screenshot(path=tmp_path / f"{lang}-{part}-{advice}.png")
+                assert unfit(shown) == [], (part, advice)
+        assert violations(page) == violations(holder) == []
+        screen.show(replace(STOP, crop=None))
+        holder.wait_for_selector("#holder[data-state=told]")
+        assert "DỪNG" not in holder.inner_text("body")
+        assert "···123" not in holder.inner_text("body")
+        assert unfit(holder) == []
+        screen.reading("gate-1", "glare")
+        page.wait_for_selector("#next:not(:empty)")
+        assert words["advice.glare"] in page.inner_text("#next")
+        assert page.inner_text("#panel h1") == words["outcome.FAIL"]
+        assert unfit(page) + violations(page) == []
+        assert page.evaluate("window.sounds").count("tick") == 1, "an advice that changes is no new code"
+        assert page.evaluate("window.sounds").count("fail") == 1
 
 
 def test_prometheus_reads_the_boxs_state_beside_the_page() -> None:

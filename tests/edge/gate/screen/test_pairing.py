@@ -52,8 +52,9 @@ def test_a_screen_of_the_network_is_let_in_by_its_six_digits_and_out_again(tmp_p
     pairing = Pairing(tmp_path / "screens.json")
 
     async def step(far: httpx.AsyncClient, near: httpx.AsyncClient) -> None:
-        sent = await far.get("/", headers={"accept": "text/html"})
-        assert (sent.status_code, sent.headers["location"]) == (303, "/pair")
+        sent = await far.get("/holder?camera=cam-1", headers={"accept": "text/html"})
+        wanted = "/pair?next=/holder%3Fcamera%3Dcam-1"
+        assert (sent.status_code, sent.headers["location"]) == (303, wanted)
         for path in ("/", "/live?topics=line", "/crop/x", "/still/gate-1.jpg", "/me", "/screens"):
             assert (await far.get(path)).status_code == 401, path
         assert (await far.post("/dismiss/gate-1/x")).status_code == 401
@@ -74,6 +75,31 @@ def test_a_screen_of_the_network_is_let_in_by_its_six_digits_and_out_again(tmp_p
 
     visit(pairing, step)
     assert stat.S_IMODE((tmp_path / "screens.json").stat().st_mode) == 0o600
+
+
+def test_a_screen_that_faces_the_queue_sees_how_to_hold_a_code_and_nothing_else(tmp_path: Path) -> None:
+    async def step(far: httpx.AsyncClient, near: httpx.AsyncClient) -> None:
+        code = code_of(await far.get("/pair?next=/holder"))
+        given = {"code": code, "name": "Lane 2", "faces": "holder"}
+        assert (await near.post("/screens", data=given)).status_code == 303
+        back = await far.get("/pair?next=//evil.test/holder")
+        assert (back.status_code, back.headers["location"]) == (303, "/evil.test/holder")
+        assert (await far.get("/holder")).status_code == 200
+        home = await far.get("/", headers={"accept": "text/html"})
+        assert (home.status_code, home.headers["location"]) == (303, "/holder")
+        for path in (
+            "/",
+            "/live?topics=panel.gate-1",
+            "/live?topics=holder.gate-1,panel.gate-1",
+            "/crop/x",
+            "/screens",
+        ):
+            assert (await far.get(path)).status_code == 403, path
+        assert (await far.post("/dismiss/gate-1/x")).status_code == 403
+        assert (await far.get("/me")).status_code == 204
+
+    visit(Pairing(tmp_path / "screens.json"), step)
+    assert [row.is_facing for row in Pairing(tmp_path / "screens.json").paired.values()] == [True]
 
 
 def test_a_browser_on_the_box_needs_no_pairing_and_a_proxy_on_it_does(tmp_path: Path) -> None:
