@@ -1,4 +1,4 @@
-"""`python -m central setup | serve | import-residents | keys | audit | send-config`: the city's command line."""
+"""`python -m central serve | setup | …`: the city's command line; `--help` lists its verbs."""
 
 import argparse
 import asyncio
@@ -27,6 +27,8 @@ from central.crowd import service as crowd
 from central.crowd.load import BadStreets
 from central.crowd.load import read as read_streets
 from central.enrolment import service as enrolment
+from central.inbox import letters
+from central.inbox.intake import Desk
 from central.inbox.link import BadBroker, check
 from central.keys import BadKey
 from central.registry.load import BadFile, load
@@ -177,6 +179,25 @@ async def _check_audit(settings: CentralSettings) -> int:
     return 0
 
 
+async def _letters(settings: CentralSettings, *, replay: bool) -> int:
+    await db.upgrade(settings.database)
+    engine = db.connect(settings.database)
+    try:
+        if replay:
+            own, policy = keys.load(Path(settings.data)), load_policy(Path(settings.policy))
+            done = await letters.replay(Desk(engine=engine, keys=own, policy=policy), datetime.now(UTC))
+            print(f"{done.used} are events now, {done.still} still are not")
+            return int(done.still > 0)
+        async with db.reading(engine) as connection:
+            rows = await letters.newest(connection, 100)
+            print(f"{await letters.count(connection)} dead letters")
+        for row in rows:
+            print(f"{row['received_at']:%Y-%m-%d %H:%M:%S} {row['topic']} {row['bytes']} bytes: {row['reason']}")
+    finally:
+        await engine.dispose()
+    return 0
+
+
 def _send_config(settings: CentralSettings, site: str, edge: str, file: Path) -> int:
     """The whole file, signed for this box alone, kept by the broker until the box has it."""
     parts, port = check(settings.broker)
@@ -224,6 +245,9 @@ def _parser() -> argparse.ArgumentParser:
     trail = commands.add_parser("audit", help="check the audit log's chain of hashes from its first row")
     trail.add_argument("--config", type=Path)
     public.add_argument("--config", type=Path)
+    dead = commands.add_parser("letters", help="what came and could not be used; --replay tries it again")
+    dead.add_argument("--replay", action="store_true")
+    dead.add_argument("--config", type=Path)
     box = commands.add_parser("send-config", help="a box's whole YAML file, signed, to that box")
     box.add_argument("site")
     box.add_argument("edge")
@@ -250,6 +274,8 @@ def main(arguments: list[str] | None = None) -> int:  # noqa: PLR0911  (a verb e
             return asyncio.run(_set_up(settings, given.name))
         if given.command == "audit":
             return asyncio.run(_check_audit(settings))
+        if given.command == "letters":
+            return asyncio.run(_letters(settings, replay=given.replay))
         if given.command == "send-config":
             return _send_config(settings, given.site, given.edge, given.file)
         own = keys.load(Path(settings.data))

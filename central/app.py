@@ -31,6 +31,7 @@ from central.authority import Authority
 from central.crowd import routes as crowd
 from central.enrolment import routes as enrolment
 from central.evidence import Evidence, OutOfStep, Refused, TooLarge, media_type
+from central.inbox import routes as delivery
 from central.inbox.intake import Desk
 from central.inbox.link import Link
 from central.issuing import routes as issuing_routes
@@ -118,6 +119,7 @@ class Central:
         self.app.include_router(records.routes(self._engine, keys, pages))
         self.app.include_router(issuing_routes.routes(self._engine, keys, pages))
         self.app.include_router(pass_routes.routes(self._engine, pages))
+        self.app.include_router(delivery.routes(self._desk, self._feed.touch, pages))
         self.app.include_router(snapshot_routes.routes(self._order.folder, keys, settings.snapshot.carry))
         authority = Authority(Path(settings.https.pki)) if settings.https else None
         broker, public = settings.https.broker if settings.https else "", (keys.public_text, keys.sign_text)

@@ -15,6 +15,7 @@ from central.keys import Keys
 from central.live import RECIPIENTS
 from central.notify import service as notify
 from central.settings import CentralSettings
+from central.sites import service as sites
 
 _log = logging.getLogger(__name__)
 _PURGE_AT = time(20, tzinfo=UTC)
@@ -48,6 +49,7 @@ async def run(engine: AsyncEngine, settings: CentralSettings, keys: Keys, touch:
             60.0,
             lambda now: purge(engine, settings.keep_days, now),
             lambda now: history.purge(engine, keep, now, since=night_of(now)),
+            lambda _now: sites.fold_seen(engine),
             lambda now: notify.purge(engine, now - timedelta(days=settings.keep_days)),
         ),
         _every(1.0, deliver),

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from central import db
 from central.inbox.tables import dead_letter, event, purge
+from central.sites import service as sites
 
 _log = logging.getLogger(__name__)
 _LOCK = 0x64617973
@@ -69,14 +70,19 @@ async def purge_before(engine: AsyncEngine, limit: date, now: datetime, *, since
                 await connection.exec_driver_sql(f"DROP TABLE {name}")
         await connection.execute(delete(event).where(event.c.time < _start(limit)))
         await connection.execute(delete(dead_letter).where(dead_letter.c.received_at < _start(limit)))
+        missing = await sites.forget_seen(connection, _start(limit))
         left = await _count(connection, event, event.c.time, limit)
         left += await _count(connection, dead_letter, dead_letter.c.received_at, limit)
         await connection.execute(
-            purge.insert().values(at=now, before=_start(limit), events=events, letters=letters, left=left)
+            purge.insert().values(
+                at=now, before=_start(limit), events=events, letters=letters, left=left, missing=missing
+            )
         )
     if engine.dialect.name == "postgresql":
         _there.pop(str(engine.url), None)
     _log.info("purged %d events and %d dead letters of the days before %s; %d left", events, letters, limit, left)
+    if missing:
+        _log.warning("%d events of the days before %s never came and are no longer waited for", missing, limit)
     return events + letters
 
 

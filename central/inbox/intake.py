@@ -88,6 +88,8 @@ class Taken:
     new: int = 0
     known: int = 0
     dead: int = 0
+    buried: frozenset[bytes] = frozenset()
+    """The digests of the dead letters among them, new or known."""
 
 
 @dataclass
@@ -253,6 +255,7 @@ async def _commit(desk: Desk, parts: Sequence[_Part], now: datetime) -> Taken:
         new=len(new),
         known=len(elements) - len(new),
         dead=len(dead),
+        buried=frozenset(letters),
     )
 
 
@@ -318,6 +321,7 @@ def _joined(taken: Sequence[Taken]) -> Taken:
         new=sum(one.new for one in taken),
         known=sum(one.known for one in taken),
         dead=sum(one.dead for one in taken),
+        buried=frozenset().union(*(one.buried for one in taken)),
     )
 
 

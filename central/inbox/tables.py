@@ -20,6 +20,8 @@ event = Table(
     Column("data", Text, nullable=False),  # JSON as it came
     Index(None, "type", "time"),
 )
+# What came late is seldom, and asked for by box.
+Index("ix_event_late", event.c.received_at, postgresql_where=event.c.late, sqlite_where=event.c.late)
 
 dead_letter = Table(
     "dead_letter",
@@ -29,6 +31,7 @@ dead_letter = Table(
     Column("payload", LargeBinary, nullable=False),
     Column("reason", Text, nullable=False),
     Column("received_at", Moment, nullable=False),
+    Column("tried_at", Moment),  # when it was last tried again, and still could not be used
     Index(None, "received_at"),
 )
 
@@ -41,4 +44,5 @@ purge = Table(
     Column("events", BigInteger, nullable=False),
     Column("letters", BigInteger, nullable=False),
     Column("left", BigInteger, nullable=False),
+    Column("missing", BigInteger, nullable=False, server_default="0"),  # sequences no longer waited for
 )

@@ -13,7 +13,8 @@ _CHUNK = 4096
 """Sequences whose bits stand in one row: 512 bytes."""
 _NAMED_GAPS = 20
 _MOST_CHUNKS = 64
-_HOLES = re.compile("0+")
+FULL = b"\xff" * (_CHUNK // 8)
+"""The bits of a chunk of which all has come."""
 _CAME = re.compile("1+")
 
 WATCHING = frozenset({"live"})
@@ -85,7 +86,7 @@ def chunks(came: Iterable[Came]) -> Mapping[tuple[str, str, int], Chunk]:
         name = f"{one.box.site}/{one.box.edge}"
         for sequence in one.sequences:
             number, bit = divmod(sequence, _CHUNK)
-            chunk = found.setdefault((name, one.epoch, number), Chunk())
+            chunk = found.setdefault((name, one.epoch, number), Chunk(bits=int(number == 0)))  # there is no sequence 0
             chunk.bits |= 1 << bit
             chunk.repeated += sequence in one.repeated
     return found
@@ -103,15 +104,57 @@ def chunks_of(asked: Iterable[tuple[int, int]]) -> list[int]:
     return sorted(set(islice(numbers, _MOST_CHUNKS)))
 
 
-def came_of(asked: Sequence[tuple[int, int]], held: Mapping[int, bytes]) -> tuple[tuple[int, int], ...]:
-    """Of the ranges, the parts whose bits are set; `held` is chunk -> bits."""
-    found: list[tuple[int, int]] = []
-    for number in sorted(held):
-        told = bin(int.from_bytes(held[number], "little"))[:1:-1]
-        for run in _CAME.finditer(told):
-            first, last = number * _CHUNK + run.start(), number * _CHUNK + run.end() - 1
-            found += [(max(first, low), min(last, high)) for low, high in asked if low <= last and first <= high]
-    return tuple(found)
+@dataclass(frozen=True)
+class Seen:
+    """One row of what has come of an outbox: the bits of one chunk, or with `whole` so many chunks of which all has."""
+
+    chunk: int
+    bits: bytes
+    whole: int = 0
+    repeated: int = 0
+
+    @property
+    def runs(self) -> list[tuple[int, int]]:
+        """What has come, as ranges, ends included."""
+        first = self.chunk * _CHUNK
+        if self.whole:
+            return [(max(first, 1), first + self.whole * _CHUNK - 1)]
+        bits = int.from_bytes(self.bits, "little") & (-2 if self.chunk == 0 else -1)  # there is no sequence 0
+        told = bin(bits)[:1:-1]
+        return [(first + run.start(), first + run.end() - 1) for run in _CAME.finditer(told)]
+
+    @property
+    def all_came(self) -> bool:
+        return self.whole > 0 or self.bits == FULL
+
+
+def folded(rows: Sequence[Seen]) -> list[Seen]:
+    """The same in fewer rows: chunks of which all has come, side by side, are one row. Ascending by chunk."""
+    kept: list[Seen] = []
+    for row in rows:
+        last = kept[-1] if kept else None
+        end = last.chunk + last.whole if last is not None else 0
+        if last is not None and last.whole and row.chunk < end and (row.whole == 0 or row.chunk + row.whole <= end):
+            kept[-1] = replace(last, repeated=last.repeated + row.repeated)
+        elif not row.all_came:
+            kept.append(row)
+        elif last is not None and last.whole and row.chunk <= end:
+            until = row.chunk + (row.whole or 1)
+            kept[-1] = replace(last, whole=until - last.chunk, repeated=last.repeated + row.repeated)
+        else:
+            kept.append(Seen(row.chunk, b"", row.whole or 1, row.repeated))
+    return kept
+
+
+def came_of(asked: Sequence[tuple[int, int]], held: Iterable[Seen]) -> tuple[tuple[int, int], ...]:
+    """Of the ranges, the parts that have come."""
+    return tuple(
+        (max(first, low), min(last, high))
+        for row in held
+        for first, last in row.runs
+        for low, high in asked
+        if low <= last and first <= high
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,23 +170,21 @@ class Gap:
     """The first of the missing ones, ends included."""
 
 
-def gap(box: str, epoch: str, rows: Sequence[tuple[int, bytes, int]]) -> Gap:
-    """Rows are (chunk, bits, repeated), ascending. What lies before the first kept row was whole when it was purged."""
+def gap(box: str, epoch: str, rows: Sequence[Seen]) -> Gap:
+    """Rows ascend. What lies before the first kept row is not waited for any more."""
     holes: list[tuple[int, int]] = []
-    expected = rows[0][0] * _CHUNK
-    for number, raw, _ in rows:
-        first = number * _CHUNK
-        told = bin(int.from_bytes(raw, "little") | (number == 0))[:1:-1]  # there is no sequence 0
-        if first > expected:
-            holes.append((expected, first - 1))
-        holes += ((first + hole.start(), first + hole.end() - 1) for hole in _HOLES.finditer(told))
-        expected = first + len(told)
+    expected = max(rows[0].chunk * _CHUNK, 1)
+    for row in rows:
+        for first, last in row.runs:
+            if first > expected:
+                holes.append((expected, first - 1))
+            expected = max(expected, last + 1)
     return Gap(
         box=box,
         epoch=epoch,
         last=expected - 1,
         missing=sum(end - start + 1 for start, end in holes),
-        repeated=sum(repeated for *_, repeated in rows),
+        repeated=sum(row.repeated for row in rows),
         ranges=tuple(holes[:_NAMED_GAPS]),
     )
 

@@ -9,12 +9,12 @@ from math import ceil
 from typing import Any
 
 from msgspec import UNSET
-from sqlalchemy import RowMapping, Table, select
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import RowMapping, Table, bindparam, delete, func, or_, select
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from central import db
 from central.sites import rules
-from central.sites.rules import Came, CameraRow, EdgeRow
+from central.sites.rules import Came, CameraRow, EdgeRow, Seen
 from central.sites.tables import camera_health, camera_status, edge, sequence_seen, watch_span
 from models.wire.events import CameraStatus, EdgeState, Event
 from models.wire.topics import Box
@@ -207,29 +207,80 @@ async def seen(
     connection: AsyncConnection, box: Box, epoch: str, asked: Sequence[tuple[int, int]]
 ) -> tuple[tuple[int, int], ...]:
     """Of the sequences asked for, those that have come; of very many only the newest are looked up."""
-    numbers = rules.chunks_of(asked)
     rows = await connection.execute(
-        select(sequence_seen.c.chunk, sequence_seen.c.bits).where(
+        select(sequence_seen).where(
             sequence_seen.c.box == f"{box.site}/{box.edge}",
             sequence_seen.c.epoch == epoch,
-            sequence_seen.c.chunk.in_(numbers),
+            or_(sequence_seen.c.chunk.in_(rules.chunks_of(asked)), sequence_seen.c.whole > 0),
         )
     )
-    return rules.came_of(asked, {row.chunk: row.bits for row in rows})
+    return rules.came_of(asked, [_seen(row) for row in rows.mappings()])
 
 
 def _outbox(row: RowMapping) -> tuple[str, str]:
     return row["box"], row["epoch"]
 
 
-async def gaps(connection: AsyncConnection) -> list[rules.Gap]:
-    """Of every outbox, what has not come; the most missing first."""
+def _seen(row: RowMapping) -> Seen:
+    return Seen(row["chunk"], row["bits"], row["whole"], row["repeated"])
+
+
+async def gaps(connection: AsyncConnection, places: Sequence[str] = ()) -> list[rules.Gap]:
+    """Of every outbox, what has not come; the most missing first. No places: the whole city."""
     rows = await connection.execute(select(sequence_seen).order_by(*(sequence_seen.c[name] for name in _SEEN_KEY)))
     found = [
-        rules.gap(box, epoch, [(row["chunk"], row["bits"], row["repeated"]) for row in group])
+        rules.gap(box, epoch, [_seen(row) for row in group])
         for (box, epoch), group in groupby(rows.mappings(), key=_outbox)
+        if not places or box.partition("/")[0] in places
     ]
     return sorted(found, key=lambda gap: (-gap.missing, gap.box, gap.epoch))
+
+
+async def fold_seen(engine: AsyncEngine) -> int:
+    """Outboxes of which whole chunks have come: those become one row each. How many outboxes that were."""
+    columns = [sequence_seen.c[name] for name in _SEEN_KEY]
+    mine = [sequence_seen.c.box == bindparam("its_box"), sequence_seen.c.epoch == bindparam("its_epoch")]
+    async with db.reading(engine) as connection:
+        due = select(sequence_seen.c.box, sequence_seen.c.epoch).where(sequence_seen.c.bits == rules.FULL).distinct()
+        outboxes = sorted((row.box, row.epoch) for row in await connection.execute(due))
+    for box, epoch in outboxes:
+        named = {"its_box": box, "its_epoch": epoch}
+        async with db.writing(engine) as connection:
+            query = select(sequence_seen).where(*mine).order_by(*columns).with_for_update()
+            held = {row["chunk"]: row for row in (await connection.execute(query, named)).mappings()}
+            before = [_seen(row) for row in held.values()]
+            kept = rules.folded(before)
+            gone = [{**named, "its_chunk": chunk} for chunk in held.keys() - {row.chunk for row in kept}]
+            if gone:
+                one = sequence_seen.c.chunk == bindparam("its_chunk")
+                await connection.execute(delete(sequence_seen).where(*mine, one), gone)
+            rows = [
+                {"box": box, "epoch": epoch, "chunk": row.chunk, "bits": row.bits, "whole": row.whole,
+                 "repeated": row.repeated, "at": max(one["at"] for one in held.values())}
+                for row in kept
+                if row not in before
+            ]  # fmt: skip
+            await _upsert(connection, sequence_seen, _SEEN_KEY, rows)
+    return len(outboxes)
+
+
+async def forget_seen(connection: AsyncConnection, limit: datetime) -> int:
+    """Rows that nothing has been added to since then, and what lies before them; how many sequences never came.
+
+    They are forgotten, not taken for come: a box that still has them sends them, and they are new.
+    """
+    newest = (
+        select(sequence_seen.c.box, sequence_seen.c.epoch, func.max(sequence_seen.c.chunk).label("chunk"))
+        .where(sequence_seen.c.at < limit)
+        .group_by(sequence_seen.c.box, sequence_seen.c.epoch)
+    )
+    missing = 0
+    for box, epoch, chunk in sorted((row.box, row.epoch, row.chunk) for row in await connection.execute(newest)):
+        old = [sequence_seen.c.box == box, sequence_seen.c.epoch == epoch, sequence_seen.c.chunk <= chunk]
+        rows = await connection.execute(select(sequence_seen).where(*old).order_by(sequence_seen.c.chunk))
+        missing += rules.gap(box, epoch, [_seen(row) for row in rows.mappings()]).missing
+        await connection.execute(delete(sequence_seen).where(*old))
+    return missing
 
 
 async def totals(connection: AsyncConnection) -> dict[str, float]:

@@ -45,7 +45,8 @@ camera_status = Table(
     Index(None, "site", "edge"),
 )
 
-# Which sequences of an outbox have come, a bit for each, 4096 to a row: what has not come can be named.
+# Which sequences of an outbox have come, a bit for each, 4096 to a chunk: what has not come can be named. Chunks that
+# have come wholly are folded, so a box whose every event comes has two rows however long it runs.
 sequence_seen = Table(
     "sequence_seen",
     metadata,
@@ -53,6 +54,7 @@ sequence_seen = Table(
     Column("epoch", Text, primary_key=True),
     Column("chunk", BigInteger, primary_key=True),
     Column("bits", LargeBinary, nullable=False),
+    Column("whole", BigInteger, nullable=False, server_default="0"),  # chunks from this one on of which all has come
     Column("repeated", BigInteger, nullable=False),  # events that came although they were there
     Column("at", Moment, nullable=False),
 )

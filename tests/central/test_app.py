@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import httpx
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
+from msgspec import structs
 from playwright.sync_api import Browser, Page
 from schemathesis import APIOperation, Case
 from schemathesis.core.result import Ok
@@ -34,7 +35,10 @@ pytestmark = [
         reason="NO BROWSER: install chromium, else nobody has seen the pages",
     ),
 ]
-PAGES = ("/", "/recipients", "/overview", "/supervisor", "/traffic", "/registry", "/people", "/audit", "/password")
+PAGES = (
+    "/", "/recipients", "/overview", "/supervisor", "/traffic", "/registry", "/delivery", "/people", "/audit",
+    "/password",
+)  # fmt: skip
 LONG = "nha-b-tang-2-phong-201-den-216-hanh-lang-phia-dong"
 
 
@@ -49,6 +53,7 @@ def central(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Central]:
         phase="open", incident="i-1", zone=LONG, track=1, box=(0.1, 0.1, 0.1, 0.2), foot=(0.15, 0.3), left_at=1.0,
         reported_at=2.0, certainty="probable",
     )  # fmt: skip
+    told_late, long_ago = structs.replace(breach, incident="i-2", phase="close"), now - timedelta(hours=3)
     told = [
         city.event(breach, camera="cam-" + "w" * 30, time=now),
         city.event(CrowdLevel(zone="pho-hang-dao", level=4, since=1.0, counts=Counts(person=180)), time=now),
@@ -56,6 +61,11 @@ def central(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Central]:
     ]
     taken = city.take(join(told), now=now)
     assert taken.new == 3, taken
+    city.sequence = 40
+    city.take(
+        join([b'{"type":"tube.paired.v9","epoch":"k3f9","sequence":"9"}', city.event(told_late, time=long_ago)]),
+        now=now,
+    )
     health = CameraHealth(state="live", reason="frames", watch="quarantine", mode="armed", since=now)
     lost = CameraHealth(state="unauthorised", reason="password", watch="traffic", mode="armed", since=now)
     state = EdgeState(

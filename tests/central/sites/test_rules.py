@@ -3,10 +3,23 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from central.sites.rules import Beat, Came, Span, beat, came_of, chunks, coverage, gap, joined, seeing
+from central.sites.rules import (
+    Beat,
+    Came,
+    Seen,
+    Span,
+    beat,
+    came_of,
+    chunks,
+    coverage,
+    folded,
+    gap,
+    joined,
+    seeing,
+)
 from models.wire.events import ranges
 from models.wire.topics import Box
 
@@ -14,21 +27,21 @@ BOX = Box("cp-014", "edge-01")
 SEQUENCES = st.sets(st.integers(1, 10_000), min_size=1, max_size=60)
 
 
-def held(*parts: set[int]) -> dict[int, bytes]:
+def held(*parts: set[int]) -> list[Seen]:
     """What the rows hold after these transactions."""
     bits: dict[int, bytes] = {}
     for part in parts:
         for (_, _, number), chunk in chunks([Came(BOX, "k3f9", frozenset(part))]).items():
             bits[number] = joined(bits.get(number, b""), chunk.bits)
-    return bits
+    return [Seen(number, bits[number]) for number in sorted(bits)]
 
 
 @given(SEQUENCES, SEQUENCES)
 def test_the_missing_are_named_whatever_the_order(one: set[int], other: set[int]) -> None:
     assert held(one, other) == held(other, one, one)
-    rows = [(number, bits, 0) for number, bits in sorted(held(one, other).items())]
+    rows = held(one, other)
     found = gap("cp-014/edge-01", "k3f9", rows)
-    first = 1 if rows[0][0] == 0 else rows[0][0] * 4096  # what lies before the first kept row was whole
+    first = max(1, rows[0].chunk * 4096)  # what lies before the first kept row was whole
     missing = set(range(first, max(one | other))) - one - other
     assert (found.last, found.missing) == (max(one | other), len(missing))
     assert {n for a, b in found.ranges for n in range(a, b + 1)} <= missing
@@ -38,6 +51,21 @@ def test_the_missing_are_named_whatever_the_order(one: set[int], other: set[int]
 def test_a_box_that_is_unsure_hears_what_has_come_and_nothing_else(came: set[int], asked: set[int]) -> None:
     answer = came_of(ranges(asked), held(came))
     assert {n for a, b in answer for n in range(a, b + 1)} == came & asked
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.lists(st.tuples(st.integers(1, 20_000), st.integers(0, 9_000)), max_size=4), SEQUENCES)
+def test_folded_rows_say_the_same(runs: list[tuple[int, int]], more: set[int]) -> None:
+    came = {n for first, length in runs for n in range(first, first + length)}
+    rows = held(came)
+    kept = folded(rows)
+    # a stray row of what was folded already, as a duplicate leaves one behind
+    strayed = sorted([*kept, *held(more & came)], key=lambda row: (row.chunk, -row.whole))
+    assert gap("b", "e", kept or [Seen(0, b"")]) == gap("b", "e", rows or [Seen(0, b"")])
+    for told in (kept, strayed, folded(strayed)):
+        answer = came_of(ranges(came | more), told)
+        assert {n for a, b in answer for n in range(a, b + 1)} == came
+    assert sum(row.all_came for row in kept) <= len(runs)
 
 
 def test_a_repeated_event_is_counted() -> None:
