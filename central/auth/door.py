@@ -27,9 +27,13 @@ _LOGINS_A_MINUTE = 10
 _KEPT_ADDRESSES = 4096
 
 
-def cookie_name(request: Request) -> str:
+def cookie_name(request: Request, name: str = "cua-o") -> str:
     """Over TLS a browser itself holds this prefix to its promise: our host alone, the whole host, TLS only."""
-    return "__Host-cua-o" if request.url.scheme == "https" else "cua-o"
+    return f"__Host-{name}" if request.url.scheme == "https" else name
+
+
+SCREEN = "cua-o-screen"
+"""The cookie of a screen on a wall."""
 
 
 def problem(status: int, title: str, detail: str = "", **headers: str) -> JSONResponse:
@@ -100,7 +104,7 @@ class Door:
                     connection,
                     who=person.name,
                     what=rule.what,
-                    whom=self._whom(rule, names),
+                    whom=scope.get("state", {}).get("whom") or self._whom(rule, names),
                     why=_purpose(request),
                     outcome=str(status),
                 )
@@ -115,7 +119,10 @@ class Door:
         if rule is not None and Role.EDGE in rule.roles and _is_near(request):
             return Who(name="edge", roles=frozenset({Role.EDGE}))
         cookie = request.cookies.get(cookie_name(request))
-        return await service.by_cookie(self._engine, cookie, now) if cookie else None
+        if cookie and (person := await service.by_cookie(self._engine, cookie, now)) is not None:
+            return person
+        screen = request.cookies.get(cookie_name(request, SCREEN))
+        return await service.by_token(self._engine, screen, now) if screen else None
 
     async def _refusal(self, request: Request, person: Who | None, rule: Rule | None) -> Response | None:
         if rule is None or not rules.may(person, rule):
@@ -132,6 +139,8 @@ class Door:
     async def _refuse(self, request: Request, person: Who | None, rule: Rule | None) -> Response:
         page = request.method in SAFE and "text/html" in request.headers.get("accept", "")
         if person is None:
+            if page and cookie_name(request, SCREEN) in request.cookies:
+                return RedirectResponse("/pair", 303)
             if page:
                 query = f"?{request.url.query}" if request.url.query else ""
                 return RedirectResponse(f"/login?next={quote(request.url.path + query)}", 303)

@@ -2,21 +2,25 @@
 
 import csv
 import io
+import secrets
 from collections.abc import AsyncIterator
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Annotated
 
 import jinja2
 from fastapi import APIRouter, Form, HTTPException, Query, Request
+from fastapi.encoders import jsonable_encoder
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response, StreamingResponse
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from central import db
 from central.auth import rules, service
-from central.auth.door import cookie_name
-from central.auth.rules import PEOPLE, Role
-from models.view.page import clock, lang_of, text
+from central.auth.door import SCREEN, cookie_name, problem
+from central.auth.rules import PEOPLE, SCREENS, Role
+from models.view.page import clock, lang_of, text, wants_json
 
+_TEN_YEARS = 10 * 365 * 24 * 3600
 Name = Annotated[str, Form(pattern=r"^[a-z0-9][a-z0-9._-]{1,39}$")]
 _MOST = 200
 """Characters of a password: more is an attack on the hash, not a better password."""
@@ -95,7 +99,7 @@ class People:
         request: Request,
         old: Annotated[str, Form(max_length=_MOST)],
         new: Annotated[str, Form(max_length=_MOST)],
-    ) -> HTMLResponse:
+    ) -> Response:
         person, lang = service.who(), lang_of(request)
         if person is None or person.session is None:
             raise HTTPException(403, "a token has no password")
@@ -103,16 +107,25 @@ class People:
         if fault is None and not await service.fits(self._engine, person.name, old):
             fault = "auth.old_wrong"
         if fault is not None:
+            if wants_json(request):
+                return problem(400, "Unfit password", text(lang, fault))
             return self._page("password.html", request, 400, fault=text(lang, fault), done=False)
         await service.change(self._engine, person.name, password=new, keep_session=person.session)
+        if wants_json(request):
+            return Response(status_code=204)
         return self._page("password.html", request, fault="", done=True)
 
-    async def _people_page(
-        self, request: Request, status: int = 200, fault: str = "", secret: str = ""
-    ) -> HTMLResponse:
+    async def _people_page(self, request: Request, status: int = 200, fault: str = "", secret: str = "") -> Response:
+        """The people and tokens there are now; for a program a fault or a secret alone."""
+        if fault and wants_json(request):
+            return problem(status, fault)
         async with db.reading(self._engine) as connection:
             accounts = await service.accounts(connection)
             tokens = await service.tokens(connection, datetime.now(UTC))
+        if wants_json(request):
+            told = {"people": [asdict(row) for row in accounts], "tokens": [asdict(row) for row in tokens]}
+            headers = {"Cache-Control": "no-store"}
+            return JSONResponse(jsonable_encoder({"token": secret} if secret else told), status, headers)
         return self._page(
             "people.html",
             request,
@@ -121,11 +134,15 @@ class People:
             tokens=tokens,
             roles=[role.value for role in Role if role in PEOPLE],
             all_roles=[role.value for role in Role],
+            screen_roles=[role.value for role in SCREENS],
             fault=fault,
             secret=secret,
         )
 
-    async def people(self, request: Request) -> HTMLResponse:
+    def _changed(self, request: Request) -> Response:
+        return Response(status_code=204) if wants_json(request) else RedirectResponse("/people", 303)
+
+    async def people(self, request: Request) -> Response:
         return await self._people_page(request)
 
     async def add(
@@ -137,8 +154,9 @@ class People:
         password: Annotated[str, Form(max_length=_MOST)],
         roles: Annotated[list[Role], Form()],
         places: Annotated[str, Form(max_length=2000)] = "",
-    ) -> HTMLResponse:
+    ) -> Response:
         lang = lang_of(request)
+        request.state.whom = name
         if fault := rules.password_fault(password, name):
             return await self._people_page(request, 400, text(lang, fault))
         added = await service.add(
@@ -181,7 +199,7 @@ class People:
         )
         if not known:
             raise HTTPException(404, "nobody of that name")
-        return RedirectResponse("/people", 303)
+        return self._changed(request)
 
     async def make_token(
         self,
@@ -192,8 +210,9 @@ class People:
         places: Annotated[str, Form(max_length=2000)] = "",
         days: Annotated[int, Form(ge=1, le=730)] = 90,
         writes: Annotated[bool, Form()] = False,
-    ) -> HTMLResponse:
+    ) -> Response:
         person = service.who()
+        request.state.whom = name
         async with db.writing(self._engine) as connection:
             secret = await service.make_token(
                 connection,
@@ -209,18 +228,68 @@ class People:
             return await self._people_page(request, 409, text(lang_of(request), "auth.taken", name=name))
         return await self._people_page(request, 201, secret=secret)
 
-    async def revoke(self, name: str) -> Response:
+    async def revoke(self, request: Request, name: str) -> Response:
         async with db.writing(self._engine) as connection:
             if not await service.revoke_token(connection, name, datetime.now(UTC)):
                 raise HTTPException(404, "no such token")
-        return RedirectResponse("/people", 303)
+        return self._changed(request)
+
+    async def pair(self, request: Request) -> Response:
+        """On the screen itself: its six digits, until an admin has typed them in."""
+        person = service.who()
+        cookie = cookie_name(request, SCREEN)
+        secret = request.cookies.get(cookie) or secrets.token_urlsafe(32)
+        now = datetime.now(UTC)
+        if person is None:
+            person = await service.by_token(self._engine, secret, now)
+        if person is not None and person.screen:
+            return RedirectResponse(next(page for role, page in SCREENS.items() if role in person.roles), 303)
+        async with db.writing(self._engine) as connection:
+            code = await service.ask(connection, secret, now)
+        shown = self._page("pair.html", request, code=code)
+        shown.headers["Refresh"] = "3"
+        secure = request.url.scheme == "https"
+        shown.set_cookie(cookie, secret, max_age=_TEN_YEARS, httponly=True, samesite="strict", secure=secure)
+        return shown
+
+    async def let_in(
+        self,
+        request: Request,
+        *,
+        code: Annotated[str, Form(max_length=20)],
+        name: Name,
+        role: Annotated[Role, Form()],
+        places: Annotated[str, Form(max_length=2000)] = "",
+    ) -> Response:
+        """The screen that shows these digits, with the one role of its page; it may look and change nothing."""
+        person, lang = service.who(), lang_of(request)
+        request.state.whom = name
+        if role not in SCREENS:
+            raise HTTPException(422, f"role: a screen is one of {', '.join(SCREENS)}")
+        async with db.writing(self._engine) as connection:
+            done = await service.let_in(
+                connection,
+                code="".join(code.split()),
+                name=name,
+                role=role,
+                places=places.replace(",", " ").split(),
+                by=person.name if person else "",
+                now=datetime.now(UTC),
+            )
+        if done is None:
+            return await self._people_page(request, 409, text(lang, "auth.taken", name=name))
+        if not done:
+            return await self._people_page(request, 404, text(lang, "auth.no_code"))
+        return self._changed(request)
 
     async def audit(
         self, request: Request, words: str = "", before: Annotated[int | None, Query(ge=1, lt=2**62)] = None
-    ) -> HTMLResponse:
+    ) -> Response:
         async with db.reading(self._engine) as connection:
             rows = await service.audited(connection, words=words[:100], before=before)
             size = await service.audit_size(connection)
+        if wants_json(request):
+            return JSONResponse(jsonable_encoder({"size": size, "rows": rows}), headers={"Cache-Control": "no-store"})
         return self._page("audit.html", request, rows=rows, words=words, size=size)
 
     async def audit_csv(self) -> StreamingResponse:
@@ -256,6 +325,8 @@ def routes(engine: AsyncEngine, pages: jinja2.Environment) -> APIRouter:
         ("POST", "/people/{name}", here.change, True),
         ("POST", "/tokens", here.make_token, True),
         ("POST", "/tokens/{name}/revoke", here.revoke, True),
+        ("GET", "/pair", here.pair, False),
+        ("POST", "/screens", here.let_in, True),
         ("GET", "/audit", here.audit, True),
         ("GET", "/audit.csv", here.audit_csv, True),
     ):

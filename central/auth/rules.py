@@ -39,6 +39,8 @@ class Who:
     """A token that may look and change nothing."""
     session: str | None = None
     """The hash of the cookie, when it is a person at a browser."""
+    screen: bool = False
+    """A screen on a wall: nobody sits at it, so it is never asked to log in."""
 
     def within(self, place: str) -> bool:
         return not self.places or place in self.places
@@ -71,7 +73,7 @@ ACCESS: tuple[Rule, ...] = (
     *_rules(
         ANYONE,
         "GET /health/live", "GET /health/ready", "GET /metrics", "GET /enrolment/ca", "POST /enrolment",
-        "GET /login", "POST /login", "GET /lang/{code}", "POST /lang/{code}",
+        "GET /login", "POST /login", "GET /pair", "GET /lang/{code}", "POST /lang/{code}",
         "GET /static/*", "GET /desk/*",
     ),
     *_rules(PEOPLE, "GET /", "GET /live", "GET /me", "POST /logout", "GET /password", "POST /password"),
@@ -104,7 +106,7 @@ ACCESS: tuple[Rule, ...] = (
     *_rules(
         "admin",
         "GET /people", "POST /people", "POST /people/{name}",
-        "POST /tokens", "POST /tokens/{name}/revoke", "GET /audit", "GET /audit.csv",
+        "POST /tokens", "POST /tokens/{name}/revoke", "POST /screens", "GET /audit", "GET /audit.csv",
     ),
 )  # fmt: skip
 
@@ -131,6 +133,10 @@ def may(who: Who | None, rule: Rule | None) -> bool:
 def may_do(who: Who | None, what: str) -> bool:
     """For a page that asks whether to show a button or a link."""
     return may(who, next((rule for rule in ACCESS if rule.what == what), None))
+
+
+SCREENS: dict[Role, str] = {Role.VIEWER: "/overview", Role.SUPERVISOR: "/supervisor", Role.TRAFFIC: "/traffic"}
+"""What a screen on a wall may be, and the page that it then shows."""
 
 
 # ---- passwords and sessions

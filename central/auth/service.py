@@ -19,13 +19,19 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from central import db
 from central.auth import rules
 from central.auth.rules import Role, Who
-from central.auth.tables import account, audit, session, token
+from central.auth.tables import account, audit, session, token, waiting_screen
 
 _AUDIT_LOCK = 0x6175646974
 _HASHER = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
 """What OWASP asks for at least: a small box that serves a whole shift's log-ins has other work too."""
 _HASHING = ThreadPoolExecutor(2, "argon2")
 """Each hash takes 19 MiB: a flood of log-ins shall wait, not fill the memory."""
+
+_SEEN_EACH = timedelta(minutes=1)
+CODE_LIVES = timedelta(minutes=10)
+MOST_WAITING = 100
+"""Screens that wait to be let in; the longest waiting gives way."""
+_SCREEN_DAYS = 3650
 
 _here: ContextVar[Who | None] = ContextVar("who", default=None)
 
@@ -75,8 +81,10 @@ class Token:
     roles: tuple[str, ...]
     places: tuple[str, ...]
     reads_only: bool
+    screen: bool
     made_by: str
     ends_at: datetime
+    seen_at: datetime | None
 
 
 def _hash(secret: str) -> str:
@@ -173,11 +181,15 @@ async def by_token(engine: AsyncEngine, secret: str, now: datetime) -> Who | Non
         row = found.mappings().one_or_none()
     if row is None:
         return None
+    if row["seen_at"] is None or now - row["seen_at"] > _SEEN_EACH:
+        async with db.writing(engine) as connection:
+            await connection.execute(update(token).where(token.c.name == row["name"]).values(seen_at=now))
     return Who(
         name=f"token:{row['name']}",
         roles=_roles(row["roles"]),
         places=tuple(row["places"].split()),
         reads_only=row["reads_only"],
+        screen=row["screen"],
     )
 
 
@@ -294,6 +306,7 @@ async def make_token(
         "roles": _written(roles),
         "places": _written(places),
         "reads_only": reads_only,
+        "screen": False,
         "made_by": by,
         "made_at": now,
         "ends_at": now + timedelta(days=days),
@@ -309,8 +322,10 @@ async def tokens(connection: AsyncConnection, now: datetime) -> list[Token]:
             roles=tuple(row["roles"].split()),
             places=tuple(row["places"].split()),
             reads_only=row["reads_only"],
+            screen=row["screen"],
             made_by=row["made_by"],
             ends_at=row["ends_at"],
+            seen_at=row["seen_at"],
         )
         for row in rows.mappings()
     ]
@@ -321,6 +336,50 @@ async def revoke_token(connection: AsyncConnection, name: str, now: datetime) ->
         update(token).where(token.c.name == name, token.c.ends_at > now).values(ends_at=now).returning(token.c.name)
     )
     return done.scalar_one_or_none() is not None
+
+
+# ---- screens on a wall
+
+
+async def ask(connection: AsyncConnection, secret: str, now: datetime) -> str:
+    """The six digits that the browser with this cookie shows; the same ones until they end."""
+    await connection.execute(delete(waiting_screen).where(waiting_screen.c.asked_at <= now - CODE_LIVES))
+    mine = select(waiting_screen.c.code).where(waiting_screen.c.hash == _hash(secret))
+    if (code := (await connection.execute(mine)).scalar_one_or_none()) is not None:
+        return str(code)
+    newest = select(waiting_screen.c.hash).order_by(waiting_screen.c.asked_at.desc()).limit(MOST_WAITING - 1)
+    await connection.execute(delete(waiting_screen).where(waiting_screen.c.hash.not_in(newest)))
+    while True:
+        code = f"{secrets.randbelow(10**6):06}"
+        row = {"hash": _hash(secret), "code": code, "asked_at": now}
+        if await db.insert_new(connection, waiting_screen, "code", [row]):
+            return code
+
+
+async def let_in(
+    connection: AsyncConnection, *, code: str, name: str, role: Role, places: Iterable[str], by: str, now: datetime
+) -> bool | None:
+    """The screen that shows these digits may look from now on. False: none shows them, or no longer; None: the name is
+    taken."""
+    shown = waiting_screen.c.code == code, waiting_screen.c.asked_at > now - CODE_LIVES
+    hashed = (await connection.execute(select(waiting_screen.c.hash).where(*shown))).scalar_one_or_none()
+    if hashed is None:
+        return False
+    row = {
+        "name": name,
+        "hash": hashed,
+        "roles": str(role),
+        "places": _written(places),
+        "reads_only": True,
+        "screen": True,
+        "made_by": by,
+        "made_at": now,
+        "ends_at": now + timedelta(days=_SCREEN_DAYS),
+    }
+    if not await db.insert_new(connection, token, "name", [row]):
+        return None
+    await connection.execute(delete(waiting_screen).where(waiting_screen.c.hash == hashed))
+    return True
 
 
 # ---- the log

@@ -34,9 +34,20 @@ token = Table(
     Column("roles", Text, nullable=False),
     Column("places", Text, nullable=False),
     Column("reads_only", Boolean, nullable=False),
+    Column("screen", Boolean, nullable=False),  # held by a wall's browser, as a cookie
     Column("made_by", Text, nullable=False),
     Column("made_at", Moment, nullable=False),
     Column("ends_at", Moment, nullable=False),
+    Column("seen_at", Moment),
+)
+
+# Screens that show six digits and wait to be let in.
+waiting_screen = Table(
+    "waiting_screen",
+    metadata,
+    Column("hash", Text, primary_key=True),
+    Column("code", Text, nullable=False, unique=True),
+    Column("asked_at", Moment, nullable=False),
 )
 
 # Append-only: triggers refuse UPDATE and DELETE. `at` is text, so that what was hashed is what is kept.

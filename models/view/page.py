@@ -117,6 +117,11 @@ def language_route() -> Route:
     return Route("/lang/{code}", _choose, methods=["GET", "POST"])
 
 
+def wants_json(request: Request) -> bool:
+    """Whether a program asks: it says so by `Accept: application/json`, and gets the same without a page around it."""
+    return "application/json" in request.headers.get("accept", "")
+
+
 def same_origin(request: Request) -> bool:
     """Whether a POST comes from a page of ours: its Origin names the host it was sent to."""
     origin = request.headers.get("origin", "")

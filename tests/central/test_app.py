@@ -119,7 +119,19 @@ def test_a_page_fits_and_everybody_can_use_it(page: Page, central: Central, path
 
 
 @pytest.mark.parametrize("lang", LANGS)
-def test_the_log_in_fits_and_everybody_can_use_it(browser: Browser, central: Central, lang: str) -> None:
+def test_the_digits_of_a_new_screen_fit_and_everybody_can_read_them(
+    central: Central, browser: Browser, lang: str
+) -> None:
+    page = probed(browser)
+    page.goto(f"http://127.0.0.1:{central.port}/pair?lang={lang}")
+    page.wait_for_selector("main h1")
+    assert unfit(page) == []
+    assert violations(page) == []
+    page.screenshot(path=Path(__file__).resolve().parents[2] / ".cache" / "screenshots" / f"central-pair-{lang}.png")
+
+
+@pytest.mark.parametrize("lang", LANGS)
+def test_the_log_in_fits_and_everybody_can_use_it(central: Central, browser: Browser, lang: str) -> None:
     page = probed(browser)
     page.goto(f"http://127.0.0.1:{central.port}/login?lang={lang}")
     page.fill("[name=name]", "nobody")

@@ -124,6 +124,7 @@ CLOSELY_HELD = {
     "POST /people/{name}": "admin",
     "POST /tokens": "admin",
     "POST /tokens/{name}/revoke": "admin",
+    "POST /screens": "admin",
     "GET /audit": "admin",
     "GET /audit.csv": "admin",
     "PUT /evidence/{name}": "edge",
@@ -399,5 +400,59 @@ def test_a_refusal_is_told_as_programs_expect_it(project_root: Path, tmp_path: P
             assert answer.json()["status"] == status
         assert "name" in unfit.json()["detail"]
         assert "UPPER CASE" not in unfit.text
+
+    House(project_root, tmp_path, Role.ADMIN).run(step)
+
+
+def test_a_screen_on_a_wall_is_let_in_by_its_digits_and_only_looks(project_root: Path, tmp_path: Path) -> None:
+    async def step(house: House) -> None:
+        page = {"accept": "text/html"}
+        async with house.client() as wall, house.client(Role.ADMIN) as admin:
+            shown = await wall.get("/pair", headers=page)
+            first, second = re.search(r"<h1>(\d{3}) (\d{3})</h1>", shown.text).groups()  # type: ignore[union-attr]
+            assert f"{first} {second}" in (await wall.get("/pair", headers=page)).text, "the same ones until they end"
+            assert (await wall.get("/supervisor", headers=page)).headers["location"] == "/pair", "never a log-in form"
+            form = {"code": f"{first} {second}", "name": "wall-1", "role": "supervisor", "places": "q-003"}
+            assert (await admin.post("/screens", data=form | {"code": "000000"})).status_code == 404
+            assert (await admin.post("/screens", data=form | {"role": "admin"})).status_code == 422
+            assert (await admin.post("/screens", data=form)).status_code == 303
+            assert (await wall.get("/pair", headers=page)).headers["location"] == "/supervisor"
+            assert (await wall.get("/supervisor", headers=page)).status_code == 200
+            assert (await wall.get("/me")).json() == {
+                "name": "token:wall-1", "roles": ["supervisor"], "places": ["q-003"],
+            }  # fmt: skip
+            assert (await wall.post("/alerts/1/acknowledge")).status_code == 403
+            assert (await wall.get("/people")).status_code == 403
+            assert (await wall.get("/registry")).status_code == 403
+            again = await admin.post("/screens", data=form)
+            assert again.status_code == 404, "the digits are used up"
+            assert (await admin.post("/tokens/wall-1/revoke")).status_code == 303
+            assert (await wall.get("/supervisor", headers=page)).headers["location"] == "/pair"
+        noted = [(row["what"], row["whom"], row["outcome"]) for row in await house.trail()]
+        assert ("POST /screens", "wall-1", "303") in noted
+
+    House(project_root, tmp_path, Role.ADMIN).run(step)
+
+
+def test_what_the_pages_of_people_do_a_program_does_too(project_root: Path, tmp_path: Path) -> None:
+    async def step(house: House) -> None:
+        async with house.client(Role.ADMIN) as admin:
+            admin.headers["accept"] = "application/json"
+            made = await admin.post("/tokens", data={"name": "bot", "roles": "admin", "writes": "true"})
+            assert made.status_code == 201
+        async with house.client() as bot:
+            bot.headers["accept"] = "application/json"
+            bot.headers["authorization"] = f"Bearer {made.json()['token']}"
+            person = {"name": "lan", "full_name": "Lan", "password": PASSWORD, "roles": "supervisor"}
+            assert (await bot.post("/people", data=person)).status_code == 201
+            taken = await bot.post("/people", data=person)
+            assert (taken.status_code, taken.json()["status"]) == (409, 409)
+            assert taken.headers["content-type"] == "application/problem+json"
+            assert (await bot.post("/people/lan", data={"active": "false"})).status_code == 204
+            told = (await bot.get("/people")).json()
+            assert [(row["name"], row["active"]) for row in told["people"]] == [("admin", True), ("lan", False)]
+            assert [(row["name"], row["seen_at"] is None) for row in told["tokens"]] == [("bot", False)]
+            rows = (await bot.get("/audit?words=tokens")).json()["rows"]
+            assert [(row["what"], row["whom"]) for row in rows] == [("POST /tokens", "bot")]
 
     House(project_root, tmp_path, Role.ADMIN).run(step)

@@ -147,3 +147,24 @@ def test_the_log_is_searched_by_its_words_and_paged(city: City) -> None:
         return tuple([row["number"] for row in rows] for rows in found)  # type: ignore[return-value]
 
     assert city.run(step) == ([5, 3, 1], [5, 4], [3, 2])
+
+
+def test_digits_end_after_ten_minutes_and_the_longest_waiting_gives_way(city: City) -> None:
+    async def step(engine: AsyncEngine) -> None:
+        async with db.writing(engine) as connection:
+            code = await service.ask(connection, "one", NOW)
+            assert await service.ask(connection, "one", NOW + timedelta(minutes=9)) == code
+            late = NOW + service.CODE_LIVES
+            entry = {"name": "w", "role": Role.VIEWER, "places": (), "by": "admin"}
+            assert await service.let_in(connection, code=code, now=late, **entry) is False  # type: ignore[arg-type]
+            codes = [
+                await service.ask(connection, str(number), late + timedelta(seconds=number))
+                for number in range(service.MOST_WAITING + 1)
+            ]
+            now = late + timedelta(seconds=service.MOST_WAITING + 1)
+            assert len(set(codes)) == len(codes)
+            assert await service.let_in(connection, code=codes[0], now=now, **entry) is False  # type: ignore[arg-type]
+            assert await service.let_in(connection, code=codes[1], now=now, **entry) is True  # type: ignore[arg-type]
+            assert await service.let_in(connection, code=codes[2], now=now, **entry) is None  # type: ignore[arg-type]
+
+    city.run(step)
