@@ -1,8 +1,8 @@
 """The issuing desk: a number in, a pass to print out; and the taking back."""
 
 import io
-from datetime import UTC, datetime
-from typing import Annotated
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
 
 import jinja2
 import segno
@@ -26,15 +26,17 @@ _SCALE = 4
 def _drawn(text: str, form: str) -> bytes:
     """The QR symbol: svg, png or pdf, error correction M, never larger than version 10."""
     sink = io.BytesIO()
-    segno.make_qr(text, error="m", boost_error=False).save(sink, kind=form, scale=_SCALE)
+    # an svg without a size of its own grows and shrinks with its frame; with one it would be cut
+    fitting = {"omitsize": True} if form == "svg" else {}
+    segno.make_qr(text, error="m", boost_error=False).save(sink, kind=form, scale=_SCALE, **fitting)
     return sink.getvalue()
 
 
 def routes(engine: AsyncEngine, keys: Keys, pages: jinja2.Environment) -> APIRouter:
     router = APIRouter()
 
-    def answer(request: Request, **values: str) -> HTMLResponse:
-        given = {"id": "", "svg": "", "fault": ""} | values
+    def answer(request: Request, **values: Any) -> HTMLResponse:
+        given = {"id": "", "svg": "", "fault": "", "until": None} | values
         html = pages.get_template("issuing.html").render(lang=lang_of(request), title="issuing.title", **given)
         return HTMLResponse(html, 422 if given["fault"] else 200, headers={"Cache-Control": "no-store"})
 
@@ -50,19 +52,18 @@ def routes(engine: AsyncEngine, keys: Keys, pages: jinja2.Environment) -> APIRou
         form: Drawing = "svg",
     ) -> Response:
         """The pass as a page, or as the bytes of an svg, png or pdf."""
-        by = person.name if (person := auth.who()) else "?"
+        by, now = person.name if (person := auth.who()) else "?", datetime.now(UTC)
         kind = "cccd" if len(number) == 12 else "cmnd"
         try:
             async with db.writing(engine) as connection:
-                name, text = await service.issue(
-                    connection, keys, kind, number, hours=hours, by=by, now=datetime.now(UTC)
-                )
+                name, text = await service.issue(connection, keys, kind, number, hours=hours, by=by, now=now)
         except (service.Unknown, BadPass) as error:
             if "text/html" in request.headers.get("accept", ""):
                 return answer(request, fault=str(error))
             raise HTTPException(422, str(error)) from error
         if "text/html" in request.headers.get("accept", ""):
-            return answer(request, id=name, svg=_drawn(text, "svg").decode().partition("?>")[2])
+            drawn = _drawn(text, "svg").decode().partition("?>")[2]
+            return answer(request, id=name, svg=drawn, until=now + timedelta(hours=hours))
         types = {"svg": "image/svg+xml", "png": "image/png", "pdf": "application/pdf"}
         return Response(
             _drawn(text, form), media_type=types[form], headers={"Pass-Id": name, "Cache-Control": "no-store"}

@@ -6,9 +6,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import cv2
 import httpx
 import pytest
 import schemathesis
+import zxingcpp
 from hypothesis import HealthCheck, given, settings
 from msgspec import structs
 from playwright.sync_api import Browser, Page
@@ -22,6 +24,9 @@ from central.inbox.intake import Message, take_states
 from central.keys import load as load_keys
 from central.notify import service as notify
 from central.notify.rules import Kind
+from central.registry.rules import Row
+from central.registry.service import take_rows
+from models.passes.city_pass import PREFIX
 from models.view.page import LANGS
 from models.wire.events import CameraHealth, Counts, CrowdLevel, EdgeState, ZoneBreached, join, to_json
 from scripts.city.screens import Central, chromium, probed
@@ -39,6 +44,7 @@ PAGES = (
     "/", "/recipients", "/overview", "/supervisor", "/traffic", "/registry", "/delivery", "/people", "/audit",
     "/password",
 )  # fmt: skip
+AN = "001080000001"
 LONG = "nha-b-tang-2-phong-201-den-216-hanh-lang-phia-dong"
 
 
@@ -84,6 +90,8 @@ def central(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Central]:
             await notify.test(connection, 1, "Lan", now)
 
     city.run(tell)
+    row = Row((("cccd", AN),), "Nguyễn Văn An", "1980", "male", "Ba Đình", ())
+    city.run(lambda engine: take_rows(engine, city.keys, {1: row}, "test", now))
     made.start()
     yield made
     made.kill()
@@ -184,3 +192,22 @@ def test_whatever_is_sent_to_a_described_route_none_breaks(tmp_path: Path) -> No
     assert broken == []
     assert {200, 422} <= seen, "nothing was let in, so nothing was tried"
     assert 401 not in seen
+
+
+def test_a_pass_is_printed_alone_on_its_slip_and_is_read_from_the_paper(page: Page, central: Central) -> None:
+    page.goto(f"http://127.0.0.1:{central.port}/passes?lang=vi")
+    page.fill("[name=number]", AN)
+    page.click("form[action='/passes'] button")
+    page.wait_for_selector(".slip svg")
+    assert violations(page) == []
+    page.evaluate("window.print = () => (window.printed = true)")
+    page.click("[data-print]")
+    assert page.evaluate("window.printed")
+    page.emulate_media(media="print")
+    for gone in (".top", "form[action='/passes']", "[data-print]"):
+        assert not page.is_visible(gone), gone
+    picture = Path(__file__).resolve().parents[2] / ".cache" / "screenshots" / "slip.png"
+    page.screenshot(path=picture)
+    page.emulate_media(media="screen")
+    (look,) = zxingcpp.read_barcodes(cv2.imread(str(picture)))
+    assert look.text.startswith(PREFIX)

@@ -237,6 +237,7 @@ document.addEventListener("keydown", ({ key, target, repeat, ctrlKey, altKey, me
 
 document.addEventListener("click", (event) => {
   if (audio.state !== "running") audio.resume();
+  if (event.target.closest("[data-print]")) print();
   if (event.target.closest("[data-silence]")) silentUntil = performance.now() + 60000;
   const opens = event.target.closest("[data-opens]");
   if (opens) document.getElementById(opens.dataset.opens)?.showModal();
