@@ -160,6 +160,9 @@ class EdgeSettings(Section):
     edge: Name
     data: str = "data/edge"
     """Folder of the outbox, of evidence that waits for central, and of the snapshot, which is encrypted."""
+    outbox_megabytes: Annotated[int, Field(ge=1, le=1 << 20)] = 512
+    """Events that wait for central. Beyond four fifths of it the oldest measurements make room, then the words of a
+    camera that says the same again; a pass or a breach never does."""
     memory: str = "/dev/shm"  # noqa: S108  (memory, not a disk: that is the point)
     """A file system in memory. The key that opens the snapshot lies there: it outlives a restart of the program, not a
     loss of power. Anything but tmpfs is not used."""

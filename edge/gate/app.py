@@ -50,6 +50,10 @@ _CARDS = 256
 _FLUSH_S = 3.0
 _TICK_S = 0.5
 _TELL_THINNED_S = 60.0
+_TOLD_RANGES = 1000
+"""Of one event, so that it fits into a message."""
+_SPARED = (events.NAMES[events.CrowdMeasured], events.NAMES[events.CameraStatus])
+"""What makes room in a full outbox, in this order: measurements, then words of a camera that says the same again."""
 
 
 def _identity(code: Pass) -> seal.Identity | None:
@@ -82,6 +86,12 @@ def _known(central: Central) -> ssl.SSLContext | None:
         raise BadDocument(str(error)) from error
 
 
+def _spared(data: events.Data) -> str | None:
+    """The kind under which this event may be thinned. A camera's change of state never is."""
+    repeats = isinstance(data, events.CameraStatus) and data.was == data.state
+    return events.NAMES[type(data)] if repeats or isinstance(data, events.CrowdMeasured) else None
+
+
 @dataclass(frozen=True, slots=True)
 class _Card:
     """What the screen needs of a scan beside its answer. RAM only."""
@@ -109,7 +119,12 @@ class Gate:
             metrics=lambda: metrics.render(self.state()),
             on_override=self._override,
         )
-        self.outbox = Outbox(folder / "outbox.db", on_commit=self._committed)
+        self.outbox = Outbox(
+            folder / "outbox.db",
+            cap_bytes=settings.outbox_megabytes << 20,
+            thin_order=_SPARED,
+            on_commit=self._committed,
+        )
         known = _known(central)
         self.evidence = Evidence(folder / "evidence", central.http, Signer(folder / "evidence.key"), known=known)
         self.link = Link(
@@ -243,7 +258,8 @@ class Gate:
             detector=detector or UNSET,
             counters={
                 "generated": outbox.generated,
-                "thinned": sum(last - first + 1 for first, last in outbox.thinned),
+                "thinned": sum(last - first + 1 for told in outbox.thinned.values() for first, last in told),
+                "disk_full": int(outbox.is_full),
                 "failed_commits": outbox.failed_commits,
                 "strange_receipts": outbox.strange_receipts,
                 "lost_events": self._lost_events,
@@ -421,7 +437,7 @@ class Gate:
 
         measured = isinstance(data, events.CrowdMeasured)
         urgency: Urgency = "history" if measured or isinstance(data, events.OutboxThinned) else "now"
-        self.outbox.put(make, urgency, thinnable=measured, settles=settles).add_done_callback(self._kept)
+        self.outbox.put(make, urgency, thin=_spared(data), settles=settles).add_done_callback(self._kept)
 
     def _kept(self, done: "Future[int]") -> None:
         error = done.exception()
@@ -434,13 +450,15 @@ class Gate:
 
     def _tell_thinned(self, now: float) -> None:
         """Once there is room again, or once a minute while there is none."""
-        ranges = self.outbox.thinned
-        if not ranges or (self.outbox.is_tight and now - self._told_thinned_at < _TELL_THINNED_S):
+        thinned = self.outbox.thinned
+        if not thinned or now - self._told_thinned_at < (_TELL_THINNED_S if self.outbox.is_tight else _FLUSH_S):
             return
         self._told_thinned_at = now
-        count = sum(last - first + 1 for first, last in ranges)
-        data = events.OutboxThinned(type="crowd.measured.v1", ranges=ranges, count=count)
-        self._put("gate", data, datetime.now(UTC), settles=ranges)
+        for kind, all_ranges in thinned.items():
+            ranges = all_ranges[:_TOLD_RANGES]
+            count = sum(last - first + 1 for first, last in ranges)
+            data = events.OutboxThinned(type=kind, ranges=ranges, count=count)
+            self._put("gate", data, datetime.now(UTC), settles=ranges)
 
     # What is shown
 

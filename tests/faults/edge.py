@@ -150,7 +150,9 @@ def generate(
                     raise done.exception()
 
             make = maker(box, f"cam-{made % 8}", data, name, datetime.now(UTC))
-            outbox.put(make, urgency_of(data), thinnable=kind == "crowd.measured").add_done_callback(kept)
+            outbox.put(
+                make, urgency_of(data), thin="crowd.measured.v1" if kind == "crowd.measured" else None
+            ).add_done_callback(kept)
         stop.wait(0.005)
 
 

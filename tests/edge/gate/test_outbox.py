@@ -1,8 +1,10 @@
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.gate.outbox import InUse, Outbox, Thinned
+from edge.gate.outbox import InUse, Outbox
 
 ROOT = Path(__file__).resolve().parents[3]
 WRITER = """
@@ -30,7 +32,11 @@ def body(sequence: int, epoch: str) -> bytes:
 def waiting(outbox: Outbox) -> list[int]:
     """Every row that is kept, whatever its class."""
     outbox.resend()
-    kept = [row.sequence for urgency in ("now", "history") for row in outbox.unsent(urgency, limit=10_000)]
+    kept = [
+        row.sequence
+        for urgency in ("now", "history")
+        for row in outbox.unsent(urgency, limit=10_000, limit_bytes=1 << 30)
+    ]
     outbox.resend()
     return sorted(kept)
 
@@ -113,21 +119,92 @@ def test_what_waits_is_what_was_put_and_not_receipted(count: int, receipts: list
         outbox.close()
 
 
-def test_near_the_cap_only_measurements_are_left_out_and_that_is_told(tmp_path: Path) -> None:
-    outbox = Outbox(tmp_path / "outbox.db", cap_bytes=1000)
-    outbox.put(lambda *_: bytes(900), "now").result()
+ORDER = ("crowd.measured.v1", "camera.status.v1")
+
+
+def test_near_the_cap_measurements_go_first_then_repeats_and_nothing_else(tmp_path: Path) -> None:
+    outbox = Outbox(tmp_path / "outbox.db", cap_bytes=1000, thin_order=ORDER)
+    for thin in ("camera.status.v1", "crowd.measured.v1", "crowd.measured.v1", None, None):
+        outbox.put(lambda *_: bytes(150), "now", thin=thin).result()
+    assert outbox.thinned == {}
+    outbox.put(lambda *_: bytes(150), "now").result()
+    assert (outbox.thinned, waiting(outbox)) == ({"crowd.measured.v1": ((2, 2),)}, [1, 3, 4, 5, 6])
     for _ in range(2):
-        with pytest.raises(Thinned):
-            outbox.put(body, "history", thinnable=True).result()
-    assert outbox.put(lambda *_: bytes(900), "now").result() == 4
-    assert (outbox.thinned, outbox.is_tight) == (((2, 3),), True)
+        outbox.put(lambda *_: bytes(150), "now").result()
+    assert outbox.thinned == {"crowd.measured.v1": ((2, 3),), "camera.status.v1": ((1, 1),)}
+    for _ in range(9):
+        outbox.put(lambda *_: bytes(150), "now").result()
+    assert waiting(outbox) == list(range(4, 18))
     outbox.close()
 
-    again = Outbox(tmp_path / "outbox.db", cap_bytes=1000)
-    told = again.thinned
-    again.put(body, "history", settles=told).result()
-    assert (told, again.thinned) == (((2, 3),), ())
+    again = Outbox(tmp_path / "outbox.db", cap_bytes=1000, thin_order=ORDER)
+    again.put(body, "history", settles=((2, 2),)).result()
+    assert again.thinned == {"crowd.measured.v1": ((3, 3),), "camera.status.v1": ((1, 1),)}
     again.close()
+
+
+def test_what_is_on_its_way_is_not_thinned(tmp_path: Path) -> None:
+    outbox = Outbox(tmp_path / "outbox.db", cap_bytes=1000, thin_order=ORDER)
+    for _ in range(5):
+        outbox.put(lambda *_: bytes(150), "history", thin="crowd.measured.v1").result()
+    assert [row.sequence for row in outbox.unsent("history", limit=3)] == [3, 4, 5]
+    for _ in range(4):
+        outbox.put(lambda *_: bytes(150), "now").result()
+    assert outbox.thinned == {"crowd.measured.v1": ((1, 2),)}
+    outbox.close()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of three megabytes."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", folder], check=False, capture_output=True
+    )
+    if mounted.returncode:
+        pytest.skip(f"NO MOUNT: nobody has seen a full disk here ({mounted.stderr.decode().strip()})")
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+def fill(disk: Path) -> Path:
+    """Another program takes all that is left."""
+    hog = disk / "hog"
+    file = os.open(hog, os.O_WRONLY | os.O_CREAT)
+    with contextlib.suppress(OSError):
+        while True:
+            os.write(file, bytes(4096))
+    os.close(file)
+    return hog
+
+
+def test_a_full_disk_and_then_room_loses_nothing_that_counts(small_disk: Path) -> None:
+    outbox = Outbox(small_disk / "outbox.db", ballast_bytes=512 << 10, thin_order=ORDER)
+    with contextlib.closing(outbox):
+        outbox.put(body, "now").result(timeout=30)
+        for _ in range(200):
+            measured = outbox.put(lambda *_: bytes(500), "history", thin=ORDER[0])
+        measured.result(timeout=30)
+        hog = fill(small_disk)
+        passes = []
+        for _ in range(1500):
+            passes.append(outbox.put(lambda *_: bytes(500), "now"))
+            outbox.put(lambda *_: bytes(500), "history", thin=ORDER[0])
+        passes[200].result(timeout=30)
+        assert (outbox.is_full, outbox.is_tight) == (True, True)
+        assert not (small_disk / "outbox.db.ballast").exists()
+        hog.unlink()
+        numbers = {one.result(timeout=30) for one in passes}
+        thinned = {n for first, last in outbox.thinned[ORDER[0]] for n in range(first, last + 1)}
+        kept = set(waiting(outbox))
+        assert numbers <= kept
+        assert thinned | kept == set(range(1, outbox.generated + 1))
+        deadline = time.monotonic() + 30
+        while outbox.is_full and time.monotonic() < deadline:
+            outbox.put(body, "now").result(timeout=30)
+            time.sleep(0.2)
+        assert (small_disk / "outbox.db.ballast").exists()
 
 
 def test_an_event_that_cannot_be_made_costs_no_number_and_harms_no_other(outbox: Outbox) -> None:
