@@ -198,6 +198,14 @@ async def _letters(settings: CentralSettings, *, replay: bool) -> int:
     return 0
 
 
+def _keys(folder: Path, *, new_seal: bool) -> None:
+    if new_seal:
+        kept = keys.new_sealing_key(folder)
+        print(f"boxes seal to a new key from their next snapshot on; {kept} opens what was sealed before: keep it")
+    own = keys.load(folder)
+    print(f"seal_key: {own.public_text}\nsign_key: {own.sign_text}")
+
+
 def _send_config(settings: CentralSettings, site: str, edge: str, file: Path) -> int:
     """The whole file, signed for this box alone, kept by the broker until the box has it."""
     parts, port = check(settings.broker)
@@ -239,6 +247,7 @@ def _parser() -> argparse.ArgumentParser:
     invite.add_argument("edge")
     invite.add_argument("--config", type=Path)
     public = commands.add_parser("keys", help="print the public keys that every edge gets under `central`")
+    public.add_argument("--new-seal", action="store_true", help="make a new sealing key; the old one still opens")
     first = commands.add_parser("setup", help="make the first admin; prints the password once")
     first.add_argument("--name", default="admin")
     first.add_argument("--config", type=Path)
@@ -278,8 +287,7 @@ def main(arguments: list[str] | None = None) -> int:  # noqa: PLR0911  (a verb e
             return asyncio.run(_letters(settings, replay=given.replay))
         if given.command == "send-config":
             return _send_config(settings, given.site, given.edge, given.file)
-        own = keys.load(Path(settings.data))
-        print(f"seal_key: {own.public_text}\nsign_key: {own.sign_text}")
+        _keys(Path(settings.data), new_seal=given.new_seal)
     except (
         BadDocument, BadKey, BadPolicy, BadFile, BadBroker, BadStreets, BadCertificate, Refused,
     ) as error:  # fmt: skip

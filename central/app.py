@@ -36,7 +36,7 @@ from central.inbox.intake import Desk
 from central.inbox.link import Link
 from central.issuing import routes as issuing_routes
 from central.issuing import service as issuing
-from central.keys import Keys, trusted
+from central.keys import Keys, sealing_key, trusted
 from central.live import ALERTS, HEALTH, OVERVIEW, RECIPIENTS, STREETS, Screens
 from central.notify import routes as notify
 from central.overview import routes as overview
@@ -175,6 +175,7 @@ class Central:
                 async with db.reading(self._engine) as connection:
                     now = datetime.now(UTC)
                     told = [*await passes.for_gates(connection, now), *await issuing.for_gates(connection, now)]
+                told.append(("seal", sealing_key(Path(self._settings.data))))
                 order = replace(self._order, common=(*self._order.common, *told))
                 if await snapshot.is_due(self._engine, order):
                     process = spawn.Process(target=snapshot.build, args=(order,), name="snapshot", daemon=True)

@@ -1,10 +1,12 @@
 """The city's own certificate authority: a key, its certificate, who was given one, and who lost it again."""
 
+import fcntl
 import hashlib
 import ipaddress
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -102,8 +104,17 @@ class Authority:
         told: dict[str, dict[str, str]] = json.loads((self._folder / "issued.json").read_bytes())
         return told
 
-    def sign(self, common: str, request: bytes, hosts: Sequence[str] = ()) -> bytes:
-        """The certificate for this request, under our name for it whatever it calls itself. Raises Refused."""
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Replicas and scripts/pki share the folder: a revocation must not be written over."""
+        with (self._folder / "lock").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    def sign(self, common: str, request: bytes, hosts: Sequence[str] = (), *, shown: str | None = None) -> bytes:
+        """The certificate for this request, under our name for it whatever it calls itself. `shown` is the serial (hex)
+        of the one that it follows. Raises Refused.
+        """
         try:
             asked = x509.load_pem_x509_csr(request)
         except ValueError as error:
@@ -130,7 +141,11 @@ class Authority:
                 x509.SubjectAlternativeName([_host(name) for name in hosts]), critical=False
             )
         certificate = builder.sign(self._key, hashes.SHA256())
-        self._keep(self.issued() | {f"{certificate.serial_number:x}": {"name": common, "until": until.isoformat()}})
+        with self._alone():
+            told = self.issued()
+            if shown is not None and "revoked" in told.get(f"{int(shown, 16):x}", {"revoked": "never issued"}):
+                raise Refused("the certificate that was shown is revoked")
+            self._keep(told | {f"{certificate.serial_number:x}": {"name": common, "until": until.isoformat()}})
         return _pem(certificate)
 
     def issue(self, common: str, folder: Path, hosts: Sequence[str] = ()) -> None:
@@ -143,12 +158,13 @@ class Authority:
 
     def revoke(self, common: str) -> int:
         """Every certificate of that name that is still good; how many. The list must then reach broker and central."""
-        told = self.issued()
-        lost = [one for one in told.values() if one["name"] == common and "revoked" not in one]
-        for one in lost:
-            one["revoked"] = datetime.now(UTC).isoformat()
-        self._keep(told)
-        self._publish(told)
+        with self._alone():
+            told = self.issued()
+            lost = [one for one in told.values() if one["name"] == common and "revoked" not in one]
+            for one in lost:
+                one["revoked"] = datetime.now(UTC).isoformat()
+            self._keep(told)
+            self._publish(told)
         return len(lost)
 
     def _keep(self, issued: dict[str, dict[str, str]]) -> None:

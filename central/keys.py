@@ -50,17 +50,20 @@ class Namer:
 
 @dataclass(frozen=True)
 class Keys:
-    seal: X25519PrivateKey = field(repr=False)
+    seal: tuple[X25519PrivateKey, ...] = field(repr=False)
+    """The first is what edges seal to; what was sealed to the others still opens."""
     pepper: bytes = field(repr=False)
     sign: Ed25519PrivateKey = field(repr=False)
     passes: tuple[Ed25519PrivateKey, ...] = field(repr=False)
     """Of the city's own passes; the first one signs, the others' passes stay good until they end."""
     snapshot: bytes = field(repr=False)
+    folder: Path | None = field(default=None, repr=False, compare=False)
+    """Where another replica may have put a newer sealing key."""
 
     @property
     def public(self) -> bytes:
         """What every edge seals to."""
-        return self.seal.public_key().public_bytes_raw()
+        return _public(self.seal[0])
 
     @property
     def public_text(self) -> str:
@@ -95,9 +98,18 @@ class Keys:
     def _namer(self) -> Namer:
         return Namer(*self.secrets)
 
+    @cached_property
+    def _openers(self) -> dict[str, X25519PrivateKey]:
+        return {key_id(_public(key)): key for key in self.seal}
+
+    def _openers_of(self, sealed: str) -> dict[str, X25519PrivateKey]:
+        if self.folder is not None and sealed.partition(".")[0] not in self._openers:  # made by another replica since
+            self._openers.update((key_id(_public(key)), key) for key in _sealing(self.folder))
+        return self._openers
+
     def open(self, sealed: str) -> Identity:
         """Raises Unopenable."""
-        return unseal(sealed, {key_id(self.public): self.seal})
+        return unseal(sealed, self._openers_of(sealed))
 
     def close(self, text: str) -> str:
         """A secret that central keeps at rest."""
@@ -105,11 +117,36 @@ class Keys:
 
     def opened(self, sealed: str) -> str:
         """Raises Unopenable."""
-        return open_(sealed, {key_id(self.public): self.seal}).decode()
+        return open_(sealed, self._openers_of(sealed)).decode()
 
     def key(self, kind: str, value: str) -> bytes:
         """The name under which a number is known."""
         return self._namer.key(kind, value)
+
+
+def _public(key: X25519PrivateKey) -> bytes:
+    return key.public_key().public_bytes_raw()
+
+
+def _sealing(folder: Path) -> tuple[X25519PrivateKey, ...]:
+    paths = (folder / "seal.key", *sorted(folder.glob("seal-*.key")))
+    return tuple(X25519PrivateKey.from_private_bytes(_secret(path)) for path in paths)
+
+
+def sealing_key(folder: Path) -> bytes:
+    """The public key to seal to, as it is now."""
+    return _public(_sealing(folder)[0])
+
+
+def new_sealing_key(folder: Path) -> Path:
+    """From now on edges seal to a new key, which they get with their next snapshot. Where the old one lies, which opens
+    what was sealed before: keep it until no box's file names it, every backlog has come and the recipients of alarms
+    were saved anew, then take it away.
+    """
+    kept = folder / f"seal-{key_id(sealing_key(folder))}.key"
+    (folder / "seal.key").rename(kept)
+    _secret(folder / "seal.key")
+    return kept
 
 
 def _secret(path: Path) -> bytes:
@@ -133,10 +170,11 @@ def _secret(path: Path) -> bytes:
 def load(folder: Path) -> Keys:
     """Read the `.key` files, or make those that are missing. Raises BadKey.
 
-    To change the key of the passes, move `pass.key` to `pass-<anything>.key`; a new one is made at the next start.
+    To change the sealing key, `central keys --new-seal`. To change the key of the passes, move `pass.key` to
+    `pass-<anything>.key`; a new one is made at the next start.
     """
     return Keys(
-        seal=X25519PrivateKey.from_private_bytes(_secret(folder / "seal.key")),
+        seal=_sealing(folder),
         pepper=_secret(folder / "pepper.key"),
         sign=Ed25519PrivateKey.from_private_bytes(_secret(folder / "sign.key")),
         passes=tuple(
@@ -144,6 +182,7 @@ def load(folder: Path) -> Keys:
             for path in (folder / "pass.key", *sorted(folder.glob("pass-*.key")))
         ),
         snapshot=_secret(folder / "snapshot.key"),
+        folder=folder,
     )
 
 

@@ -26,7 +26,7 @@ App = Callable[[Scope, Any, Any], Awaitable[None]]
 
 
 class _Known(H11Protocol):
-    """Tells the application by `scope["peer"]` whose certificate the other end has shown."""
+    """Tells the application by `scope["peer"]` and `serial` whose certificate the other end has shown."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn's own is narrower
         super().connection_made(transport)
@@ -35,7 +35,7 @@ class _Known(H11Protocol):
         app: Any = self.app
 
         async def known(scope: Scope, receive: Any, send: Any) -> None:
-            scope["peer"] = peer
+            scope["peer"], scope["serial"] = peer, shown.get("serialNumber")
             await app(scope, receive, send)
 
         self.app = known

@@ -101,6 +101,7 @@ ACCESS: tuple[Rule, ...] = (
     *_rules("admin", "POST /zones", "GET /policies", "POST /policies", "POST /policies/preview", "POST /officers"),
     *_rules("admin", "GET /delivery", "GET /gaps", "GET /letters", "GET /letters/{digest}"),
     *_rules("admin", "POST /letters/replay", "POST /letters/{digest}/replay"),
+    *_rules("edge", "POST /enrolment/renew"),
     *_rules("edge", "HEAD /evidence/{name}", "PUT /evidence/{name}"),
     *_rules("edge", "GET /snapshot/{site}/{edge}", "GET /snapshot/{name}"),
     *_rules(

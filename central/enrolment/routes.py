@@ -1,16 +1,16 @@
-"""How a new box gets its certificate, over HTTPS and before it has one."""
+"""How a new box gets its certificate, over HTTPS and before it has one; and how one that has it gets the next."""
 
 import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from fastapi import APIRouter, HTTPException
+from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import PlainTextResponse
 from pydantic import BaseModel, Field
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from central import db
-from central.authority import Authority, Refused
+from central.authority import CENTRAL, Authority, Refused
 from central.enrolment import service
 
 _log = logging.getLogger(__name__)
@@ -20,6 +20,14 @@ class Asked(BaseModel):
     code: str = Field(max_length=64)
     request: str = Field(max_length=8192)
     """A certificate request in PEM: the box's key never leaves it."""
+
+
+class Renewal(BaseModel):
+    request: str = Field(max_length=8192)
+
+
+class Renewed(BaseModel):
+    certificate: str
 
 
 class Enrolled(BaseModel):
@@ -68,5 +76,19 @@ def routes(engine: AsyncEngine, authority: Authority | None, broker: str, keys: 
             seal_key=seal_key,
             sign_key=sign_key,
         )
+
+    @router.post("/enrolment/renew")
+    async def renew(asked: Renewal, request: Request) -> Renewed:
+        """The next certificate under the same name: whoever shows one that is still good is believed."""
+        signing = mine()
+        peer = request.scope.get("peer")
+        if peer is None or peer == CENTRAL:
+            raise HTTPException(403, "show the box's own certificate; a box that has lost it is invited anew")
+        try:
+            certificate = signing.sign(peer, asked.request.encode(), shown=request.scope["serial"])
+        except Refused as error:
+            raise HTTPException(403, str(error)) from error
+        _log.info("%s has a new certificate", peer)
+        return Renewed(certificate=certificate.decode())
 
     return router

@@ -25,6 +25,7 @@ from edge import VERSION
 from edge.gate import clock, metrics
 from edge.gate.answers import Answers
 from edge.gate.configuration import Configuration
+from edge.gate.enrol import Renewal
 from edge.gate.evidence import Evidence, Filmed
 from edge.gate.eyes import Broken, Eye, rehand, spread
 from edge.gate.link import Link
@@ -127,6 +128,7 @@ class Gate:
         )
         known = _known(central)
         self.evidence = Evidence(folder / "evidence", central.http, Signer(folder / "evidence.key"), known=known)
+        self.renewal = Renewal(central.http, central.tls, known) if central.tls and known else None
         self.link = Link(
             central.broker,
             Box(settings.site, settings.edge),
@@ -218,6 +220,8 @@ class Gate:
         self.link.start()
         if self.snapshots:
             self.snapshots.start()
+        if self.renewal:
+            self.renewal.start()
         self._clock.start()
         for eye in self._eyes:
             eye.start()
@@ -234,6 +238,8 @@ class Gate:
         self._clock.join()
         self.link.drain(until - time.monotonic())
         self.link.close()
+        if self.renewal:
+            self.renewal.close()
         if self.snapshots:
             self.snapshots.close()
         self.answers.close()
@@ -275,6 +281,7 @@ class Gate:
                 "evidence_refused": self.evidence.refused,
                 "snapshots": self.snapshots.fetched if self.snapshots else 0,
                 "snapshots_refused": self.snapshots.refused if self.snapshots else 0,
+                **({"certificate_days": self.renewal.days_left} if self.renewal else {}),
                 "config_refused": self.configuration.refusals,
                 "commands_refused": self.answers.refused,
                 "strange_films": self.evidence.strange_films,
@@ -336,7 +343,9 @@ class Gate:
         data = events.PassScanned(
             kind=seen.code.kind,
             lane=seen.lane or UNSET,
-            sealed=UNSET if identity is None else seal.seal(identity, self._seal_key),
+            sealed=UNSET
+            if identity is None
+            else seal.seal(identity, (snapshot and snapshot.seal_key) or self._seal_key),
             facts=seen.code.facts,
             signature=seen.code.signature,
             local=local,

@@ -1,8 +1,12 @@
 """How a new box becomes one of the city's: a one-time code, a key that never leaves it, a certificate."""
 
 import hashlib
+import logging
 import os
+import random
 import ssl
+import threading
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
@@ -10,6 +14,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+
+from edge.settings import Tls
+
+log = logging.getLogger(__name__)
+
+_LOOK_S = 3600.0
 
 
 class Refused(RuntimeError):
@@ -26,9 +36,7 @@ def enrol(https: str, code: str, folder: Path) -> str:
     try:
         ca = _authority(https, expected)
         key = ec.generate_private_key(ec.SECP256R1())
-        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "new")])
-        request = x509.CertificateSigningRequestBuilder().subject_name(name).sign(key, hashes.SHA256())
-        asked = {"code": secret, "request": request.public_bytes(serialization.Encoding.PEM).decode()}
+        asked = {"code": secret, "request": _request(key)}
         known = ssl.create_default_context(cadata=ca)
         with httpx.Client(base_url=https, verify=known, timeout=15.0, trust_env=False) as client:
             answer = client.post("/enrolment", json=asked)
@@ -50,6 +58,79 @@ def enrol(https: str, code: str, folder: Path) -> str:
         f"  seal_key: {told['seal_key']}\n  sign_key: {told['sign_key']}\n"
         f"  tls: {{ca: {folder / 'ca.pem'}, certificate: {folder / 'edge.pem'}, key: {folder / 'edge.key'}}}\n"
     )
+
+
+class Renewal:
+    """Sees to it, on a thread of its own, that the box's certificate does not run out. Its key stays the same; for a
+    new key the box is invited anew. Connections that are made from then on show the new one.
+    """
+
+    def __init__(self, https: str, files: Tls, known: ssl.SSLContext) -> None:
+        self._https = https
+        self._files = files
+        self._known = known
+        self.failures = 0
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._keep, name="certificate", daemon=True)
+
+    @property
+    def days_left(self) -> int:
+        """Whole days until it ends; negative once it has."""
+        return (_certificate(self._files).not_valid_after_utc - datetime.now(UTC)).days
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def close(self) -> None:
+        self._closing.set()
+
+    def _keep(self) -> None:
+        while not self._closing.is_set():
+            try:
+                if is_due(_certificate(self._files), datetime.now(UTC)):
+                    self.renew()
+            except (Refused, OSError, ValueError) as error:
+                self.failures += 1
+                log.warning("certificate: not renewed (%s); %d days are left", error, self.days_left)
+            self._closing.wait(_LOOK_S * random.uniform(0.5, 1.0))  # noqa: S311  (jitter, not a secret)
+
+    def renew(self) -> None:
+        """Raises Refused; the present certificate stays then."""
+        key = serialization.load_pem_private_key(Path(self._files.key).read_bytes(), None)
+        if not isinstance(key, ec.EllipticCurvePrivateKey):
+            raise Refused(f"{self._files.key} is no key of ours; let the box be invited anew")
+        try:
+            with httpx.Client(base_url=self._https, verify=self._known, timeout=15.0, trust_env=False) as client:
+                answer = client.post("/enrolment/renew", json={"request": _request(key)})
+        except (httpx.HTTPError, ssl.SSLError) as error:
+            raise Refused(f"{self._https} is not reached ({type(error).__name__})") from error
+        if not answer.is_success:
+            raise Refused(f"central answers {answer.status_code}")
+        pem = answer.json()["certificate"].encode()
+        if x509.load_pem_x509_certificate(pem).public_key() != key.public_key():
+            raise Refused("central's answer is not for this box's key")
+        path = Path(self._files.certificate)
+        part = path.with_name(f"{path.name}.part")
+        part.write_bytes(pem)
+        part.replace(path)
+        self._known.load_cert_chain(path, self._files.key)
+        log.info("certificate: renewed, %d days", self.days_left)
+
+
+def _certificate(files: Tls) -> x509.Certificate:
+    return x509.load_pem_x509_certificate(Path(files.certificate).read_bytes())
+
+
+def is_due(certificate: x509.Certificate, now: datetime) -> bool:
+    """In the last third of its time."""
+    begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    return now > end - (end - begin) / 3
+
+
+def _request(key: ec.EllipticCurvePrivateKey) -> str:
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "box")])
+    request = x509.CertificateSigningRequestBuilder().subject_name(name).sign(key, hashes.SHA256())
+    return request.public_bytes(serialization.Encoding.PEM).decode()
 
 
 def _authority(https: str, expected: str) -> str:

@@ -59,6 +59,8 @@ class Snapshot:
     revoked: Revocations = NONE_REVOKED
     officers: tuple[wire.Officer, ...] = ()
     """Who may decide otherwise, by a PIN."""
+    seal_key: bytes | None = None
+    """Central's present key to seal to; it may be newer than the one in the box's file."""
     secret: bytes = field(repr=False)
 
     @property
@@ -129,6 +131,7 @@ def _opened(told: wire.Snapshot, folder: Path, own: X25519PrivateKey) -> Snapsho
                 for listed in parts.get("officers", [])
                 for officer in msgspec.json.decode(listed, type=list[wire.Officer])
             ),
+            seal_key=bytes(parts["seal"][0]) if "seal" in parts else None,
             secret=opening.secret,
         )
     except (*_CANNOT_BE_READ, msgspec.MsgspecError, KeyError, OSError) as error:

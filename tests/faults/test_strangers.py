@@ -16,17 +16,20 @@ from typing import Any
 
 import httpx
 import pytest
+from cryptography import x509
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from central.authority import Authority
-from edge.gate.enrol import Refused, enrol
+from edge.gate.enrol import Refused, Renewal, enrol
 from edge.gate.link import Link
 from edge.gate.outbox import Outbox
+from edge.settings import Tls
 from models.wire import events, tls, topics
 from tests.faults import rig
 
 pytestmark = [pytest.mark.service, pytest.mark.timeout(300)]
+FILES = {"ca": "ca.pem", "certificate": "edge.pem", "key": "edge.key"}
 
 
 @dataclass
@@ -266,3 +269,36 @@ def test_evidence_comes_by_certificate_until_it_is_revoked(city: Path, gatehouse
     assert gatehouse.broker.process is not None
     gatehouse.broker.process.send_signal(signal.SIGHUP)
     settled(lambda: gatehouse.broker.alive)
+
+
+def test_a_box_renews_its_certificate_while_it_runs_and_nobody_elses(
+    city: Path, gatehouse: Gatehouse, tmp_path: Path
+) -> None:
+    told = enrol(url(city), invite(city, "edge-12"), tmp_path)
+    files = Tls(**{name: str(tmp_path / file) for name, file in FILES.items()})
+    before = x509.load_pem_x509_certificate((tmp_path / "edge.pem").read_bytes())
+    known = tls.context(tmp_path / "ca.pem", tmp_path / "edge.pem", tmp_path / "edge.key")
+    renewal = Renewal(url(city), files, known)
+    renewal.renew()
+    after = x509.load_pem_x509_certificate((tmp_path / "edge.pem").read_bytes())
+    assert after.subject == before.subject
+    assert after.serial_number != before.serial_number
+    assert "edge: edge-12" in told
+    box = gatehouse.client(known)
+    box.publish("v1/cp-014/edge-12/event")
+    settled(lambda: box.answers)
+    assert "Not authorized" not in box.answers[0]
+    box.close()
+    gatehouse.authority.revoke("edge-12")
+    settled(lambda: not refused_to_nobody(renewal))
+    without = ssl.create_default_context(cafile=str(tmp_path / "ca.pem"))
+    with httpx.Client(verify=without, trust_env=False) as client:
+        assert client.post(f"{url(city)}/enrolment/renew", json={"request": "x"}).status_code in {401, 403}
+
+
+def refused_to_nobody(renewal: Renewal) -> bool:
+    try:
+        renewal.renew()
+    except Refused:
+        return False
+    return True

@@ -20,7 +20,7 @@ from msgspec import UNSET
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from central.alerts.tables import alert
-from central.keys import BadKey, trusted
+from central.keys import BadKey, new_sealing_key, sealing_key, trusted
 from central.passes.tables import decision
 from central.registry.rules import Row, Told
 from central.registry.service import take_rows
@@ -406,3 +406,21 @@ def test_unplugged_for_a_day_the_gate_answers_right_and_central_agrees_afterward
     assert len(decided) == 1000
     assert all(row["late"] and row["outcome"] == row["local_outcome"] for row in decided)
     assert city.count(alert) == 0
+
+
+def test_a_gate_seals_to_the_new_key_from_its_next_snapshot_on(town: Town) -> None:
+    folder = town.folder.parent / "keys"
+    common = town.order.common
+    gate = town.gate()
+    seen = []
+    for change in (lambda: None, lambda: new_sealing_key(folder)):
+        change()
+        town.order = replace(town.order, common=(*common, ("seal", sealing_key(folder))))
+        town.build()
+        gate.renew()
+        assert gate.current is not None
+        assert gate.current.seal_key is not None
+        seen.append(gate.current.seal_key)
+    assert len(set(seen)) == 2
+    who = Identity(ids=(("cccd", AN),))
+    assert [town.city.keys.open(seal(who, key)) for key in seen] == [who, who]
