@@ -37,11 +37,12 @@ from central.inbox.link import Link
 from central.issuing import routes as issuing_routes
 from central.issuing import service as issuing
 from central.keys import Keys, sealing_key, trusted
-from central.live import ALERTS, HEALTH, OVERVIEW, RECIPIENTS, STREETS, Screens
+from central.live import ALERTS, DUTY, HEALTH, OVERVIEW, RECIPIENTS, STREETS, Screens
 from central.notify import routes as notify
 from central.overview import routes as overview
 from central.passes import routes as pass_routes
 from central.passes import service as passes
+from central.quarantine import routes as quarantine
 from central.records import routes as records
 from central.settings import CentralSettings
 from central.sites import routes as sites
@@ -97,7 +98,8 @@ class Central:
         pages.globals |= {"who": who, "may": lambda what: access.may_do(who(), what)}
         self._feed = Screens(
             {
-                ALERTS: alerts.Supervisor(self._engine, self._evidence, pages).render,
+                ALERTS: alerts.Supervisor(self._engine, self._evidence, pages, settings.shifts).render,
+                DUTY: alerts.Duty(self._engine, self._evidence, pages).render,
                 STREETS: crowd.Traffic(self._engine, pages, limits.read(Path(settings.limits))).render,
                 HEALTH: sites.Health(self._engine, pages).render,
                 RECIPIENTS: notify.Recipients(self._engine, pages, settings.shifts).render,
@@ -112,8 +114,9 @@ class Central:
         self.app.add_exception_handler(RequestValidationError, _unfit)
         self.app.include_router(auth.routes(self._engine, pages))
         self.app.include_router(sites.routes(self._feed, pages))
-        self.app.include_router(alerts.routes(self._engine, self._feed, pages))
+        self.app.include_router(alerts.routes(self._engine, self._feed, self._evidence, pages))
         self.app.include_router(overview.routes(self._engine, self._feed, pages))
+        self.app.include_router(quarantine.routes(self._engine, keys, self._feed))
         self.app.include_router(notify.routes(self._engine, keys, self._feed, pages))
         self.app.include_router(crowd.routes(self._engine, self._feed, pages))
         self.app.include_router(records.routes(self._engine, keys, pages))

@@ -20,6 +20,8 @@ from models.view.feed import Feed, Render
 _log = logging.getLogger(__name__)
 
 ALERTS = "alerts"
+DUTY = "duty"
+"""What nobody has taken in time: the second screen. Changes with the alerts, and with the clock."""
 STREETS = "streets"
 HEALTH = "health"
 RECIPIENTS = "recipients"
@@ -46,9 +48,10 @@ class Screens(Feed):
     def touch(self, topic: str) -> None:
         super().touch(topic)
         self._pending.add(topic)
-        if OVERVIEW in self._versions:
-            super().touch(OVERVIEW)
-            self._pending.add(OVERVIEW)
+        for follower in (OVERVIEW, *((DUTY,) if topic == ALERTS else ())):
+            if follower in self._versions:
+                super().touch(follower)
+                self._pending.add(follower)
         self._in_loop(self._news.set)
 
     async def run(self) -> None:

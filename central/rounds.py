@@ -8,11 +8,14 @@ from datetime import UTC, datetime, time, timedelta
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from central import db
+from central.alerts import service as alerts
+from central.alerts.rules import Patience
 from central.history import service as history
 from central.history.service import Keep
 from central.inbox import days
 from central.keys import Keys
-from central.live import RECIPIENTS
+from central.live import ALERTS, RECIPIENTS
 from central.notify import service as notify
 from central.settings import CentralSettings
 from central.sites import service as sites
@@ -40,6 +43,16 @@ async def run(engine: AsyncEngine, settings: CentralSettings, keys: Keys, touch:
     """What is due each minute and each second, for ever. `touch` hears which screens have news."""
     keep = Keep(minute_days=settings.keep_minutes_days, hour_days=settings.keep_hours_days)
 
+    patience = Patience(
+        second=timedelta(seconds=settings.second_screen_seconds), out=timedelta(seconds=settings.out_seconds)
+    )
+
+    async def escalate(now: datetime) -> None:
+        async with db.writing(engine) as connection:
+            went = await alerts.escalate(connection, patience, now)
+        if went:
+            touch(ALERTS)
+
     async def deliver(_now: datetime) -> None:
         while await notify.deliver(engine, keys, lambda: datetime.now(UTC)):
             touch(RECIPIENTS)
@@ -52,7 +65,7 @@ async def run(engine: AsyncEngine, settings: CentralSettings, keys: Keys, touch:
             lambda _now: sites.fold_seen(engine),
             lambda now: notify.purge(engine, now - timedelta(days=settings.keep_days)),
         ),
-        _every(1.0, deliver),
+        _every(1.0, escalate, deliver),
     )
 
 

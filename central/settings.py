@@ -68,6 +68,10 @@ class CentralSettings(Section):
     """Without it no other machine can bring anything in."""
     desk: Desk | None = None
     """Without it the pages are for browsers on this machine, and behind a proxy."""
+    second_screen_seconds: Annotated[float, Field(gt=0)] = 60.0
+    """A breach that nobody has taken for so long rings on a second screen (/duty), and louder."""
+    out_seconds: Annotated[float, Field(gt=0)] = 180.0
+    """After so long it leaves the browser (/recipients)."""
     shifts: Annotated[tuple[time, ...], Field(min_length=1)] = (time(6), time(14), time(22))
     """When shifts begin, by Viet Nam's clock: whoever is told outside of the browser is tried once in each."""
     keep_days: Annotated[int, Field(ge=1, le=39)] = 30

@@ -5,20 +5,22 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import RowMapping, and_, case, or_, select, true, update
+from sqlalchemy import RowMapping, and_, case, func, or_, select, true, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from central import db
+from central.alerts import rules
+from central.alerts.rules import BREACH, DIFFERS, OVERRIDDEN, TRAVEL, Alert, Cause, Outcome, Patience, State
 from central.alerts.tables import alert
+from central.notify import service as notify
+from central.notify.rules import Kind
+from central.notify.service import News
+from models.view.page import Lang, clock, text
 
-BREACH = "breach"
-TRAVEL = "travel"
-"""One person at two places faster than one can travel."""
-OVERRIDDEN = "overridden"
-"""An officer has decided otherwise, with a reason."""
-DIFFERS = "differs"
-"""A gate has answered by itself, and central answers otherwise."""
+__all__ = ["BREACH", "DIFFERS", "OVERRIDDEN", "TRAVEL"]
 _SHOWN_DONE = 50
+_MOST_UNRESOLVED = 500
+_MOST_FIGURES = 50_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,42 +34,27 @@ class Raised:
     camera: str
     place: str
     at: datetime
+    heard_at: datetime | None = None
+    """When central heard of it; None: when it happened."""
     level: int
     certainty: str
     evidence: str
+    box: str = ""
+    beyond: float | None = None
     late: bool
-    ended: bool
-
-
-@dataclass(frozen=True, kw_only=True)
-class Alert:
-    id: int
-    kind: str
-    site: str
-    edge: str
-    camera: str
-    place: str
-    first_at: datetime
-    last_at: datetime
-    count: int
-    level: int
-    certainty: str
-    evidence: str
-    late: bool
-    ended: bool
-    state: str
-    by: str | None
-    by_at: datetime | None
-
-    @property
-    def rings(self) -> bool:
-        """What came late is shown, never rung."""
-        return self.state == "open" and not self.late
+    ended_at: datetime | None = None
+    end_reason: str | None = None
+    person: str = ""
 
 
 @dataclass(frozen=True)
 class Acknowledged:
     by: str
+
+
+@dataclass(frozen=True)
+class Resolved:
+    alert: Alert
 
 
 @dataclass(frozen=True)
@@ -91,10 +78,15 @@ async def raise_or_bump(connection: AsyncConnection, raised: Raised) -> None:
         count=1,
         level=raised.level,
         certainty=raised.certainty,
+        raised_at=raised.heard_at or raised.at,
         evidence=raised.evidence,
+        box=raised.box,
+        beyond=raised.beyond,
         late=raised.late,
-        ended=raised.ended,
-        state="open",
+        ended_at=raised.ended_at,
+        end_reason=raised.end_reason,
+        person=raised.person,
+        state=State.OPEN,
     )
     new = statement.excluded
 
@@ -104,30 +96,44 @@ async def raise_or_bump(connection: AsyncConnection, raised: Raised) -> None:
     def greatest(name: str) -> Any:
         return case((new[name] > alert.c[name], new[name]), else_=alert.c[name])
 
+    def pictured(name: str) -> Any:
+        """The picture of the first moment, and what belongs to it; of two at the same moment, the smaller hash."""
+        earlier = or_(
+            new.first_at < alert.c.first_at,
+            and_(new.first_at == alert.c.first_at, new.evidence < alert.c.evidence),
+        )
+        return case(
+            (alert.c.evidence == "", new[name]),
+            (new.evidence == "", alert.c[name]),
+            (earlier, new[name]),
+            else_=alert.c[name],
+        )
+
+    def ended(name: str) -> Any:
+        """A film that comes after the end says the end again, later."""
+        known = and_(alert.c.ended_at.is_not(None), or_(new.ended_at.is_(None), alert.c.ended_at <= new.ended_at))
+        return case((known, alert.c[name]), else_=new[name])
+
     await connection.execute(
         statement.on_conflict_do_update(
             index_elements=["dedupe"],
             set_={
                 "first_at": least("first_at"),
                 "last_at": greatest("last_at"),
+                "raised_at": least("raised_at"),
                 "count": alert.c["count"] + 1,
                 "level": greatest("level"),
                 "certainty": least("certainty"),  # "left" stands before "probable": what is certain stays
-                # The picture of the first moment; of two at the same moment, the smaller hash.
-                "evidence": case(
-                    (alert.c.evidence == "", new.evidence),
-                    (new.evidence == "", alert.c.evidence),
-                    (
-                        or_(
-                            new.first_at < alert.c.first_at,
-                            and_(new.first_at == alert.c.first_at, new.evidence < alert.c.evidence),
-                        ),
-                        new.evidence,
-                    ),
-                    else_=alert.c.evidence,
+                "evidence": pictured("evidence"),
+                "box": pictured("box"),
+                "beyond": case(
+                    (alert.c.beyond.is_(None), new.beyond),
+                    (new.beyond.is_(None), alert.c.beyond),
+                    else_=greatest("beyond"),
                 ),
                 "late": and_(alert.c.late, new.late),
-                "ended": or_(alert.c.ended, new.ended),
+                "ended_at": ended("ended_at"),
+                "end_reason": ended("end_reason"),
             },
         )
     )
@@ -148,36 +154,140 @@ def _within(places: Sequence[str]) -> Any:
     return alert.c.site.in_(places) if places else true()
 
 
+async def _some(connection: AsyncConnection, *where: Any, most: int) -> list[Alert]:
+    """The newest of them, as rows: one person's are joined."""
+    found = await connection.execute(
+        select(alert).where(*where).order_by(alert.c.first_at.desc(), alert.c.id.desc()).limit(most)
+    )
+    return rules.rows(_alert(row) for row in found.mappings())
+
+
+async def unresolved(connection: AsyncConnection, places: Sequence[str] = ()) -> list[Alert]:
+    """What waits for somebody or is being seen to. Oldest first: who waits longest is seen first."""
+    return await _some(connection, alert.c.state != State.RESOLVED, _within(places), most=_MOST_UNRESOLVED)
+
+
 async def open_alerts(connection: AsyncConnection, places: Sequence[str] = ()) -> list[Alert]:
-    """Oldest first: who waits longest is seen first."""
-    rows = await connection.execute(
-        select(alert).where(alert.c.state == "open", _within(places)).order_by(alert.c.first_at, alert.c.id)
-    )
-    return [_alert(row) for row in rows.mappings()]
+    """What waits for somebody."""
+    return [one for one in await unresolved(connection, places) if one.state == State.OPEN]
 
 
-async def done_alerts(connection: AsyncConnection, places: Sequence[str] = (), limit: int = _SHOWN_DONE) -> list[Alert]:
-    """The last ones that somebody has taken, newest first."""
-    rows = await connection.execute(
-        select(alert)
-        .where(alert.c.state != "open", _within(places))
-        .order_by(alert.c.last_at.desc(), alert.c.id.desc())
-        .limit(limit)
-    )
-    return [_alert(row) for row in rows.mappings()]
+async def resolved(
+    connection: AsyncConnection,
+    places: Sequence[str] = (),
+    *,
+    before: datetime | None = None,
+    site: str = "",
+    most: int = _SHOWN_DONE,
+) -> list[Alert]:
+    """The newest first."""
+    where = [alert.c.state == State.RESOLVED, _within(places)]
+    where += [alert.c.first_at < before] if before else []
+    where += [alert.c.site == site] if site else []
+    return (await _some(connection, *where, most=most))[::-1]
+
+
+async def row_of(connection: AsyncConnection, alert_id: int) -> Alert | None:
+    """The row that an alert belongs to."""
+    one = (await connection.execute(select(alert).where(alert.c.id == alert_id))).mappings().one_or_none()
+    if one is None:
+        return None
+    same = [alert.c.id == alert_id]
+    if one["person"]:
+        same = [alert.c.person == one["person"], alert.c.site == one["site"], alert.c.kind == one["kind"]]
+    found = await _some(connection, *same, most=_MOST_UNRESOLVED)
+    return next((row for row in found if alert_id in row.ids), None)
 
 
 async def acknowledge(connection: AsyncConnection, alert_id: int, by: str, now: datetime) -> Acknowledged | Taken:
     """Compare and set: of two who press at once, one gets it and the other is told who."""
-    changed = await connection.execute(
-        update(alert)
-        .where(alert.c.id == alert_id, alert.c.state == "open")
-        .values(state="acknowledged", by=by, by_at=now)
-        .returning(alert.c.id)
-    )
-    if changed.scalar_one_or_none() is not None:
-        return Acknowledged(by)
-    return Taken((await connection.execute(select(alert.c.by).where(alert.c.id == alert_id))).scalar_one_or_none())
+    row = await row_of(connection, alert_id)
+    if row is None:
+        return Taken(None)
+    values = {"state": State.ACKNOWLEDGED, "by": by, "by_at": now}
+    if not await _set(connection, row, [State.OPEN], values):
+        return Taken(await _by(connection, row.id))
+    return Acknowledged(by)
+
+
+async def resolve(
+    connection: AsyncConnection,
+    alert_id: int,
+    outcome: Outcome,
+    *,
+    cause: Cause | None,
+    note: str,
+    by: str,
+    now: datetime,
+) -> Resolved | Taken:
+    """Say what it came to. Whoever resolves what nobody had taken has taken it."""
+    row = await row_of(connection, alert_id)
+    if row is None:
+        return Taken(None)
+    values = {
+        "state": State.RESOLVED,
+        "by": func.coalesce(alert.c.by, by),
+        "by_at": case((alert.c.by_at.is_(None), now), else_=alert.c.by_at),
+        "outcome": outcome,
+        "cause": cause,
+        "note": note or None,
+        "resolved_by": by,
+        "resolved_at": now,
+    }
+    if not await _set(connection, row, [State.OPEN, State.ACKNOWLEDGED], values):
+        found = await connection.execute(select(alert.c.resolved_by).where(alert.c.id == row.id))
+        return Taken(found.scalar_one_or_none())
+    return Resolved(row)
+
+
+async def _set(connection: AsyncConnection, row: Alert, states: Sequence[State], values: dict[str, Any]) -> bool:
+    """The first of a row decides who was quicker; the others follow it."""
+    change = update(alert).where(alert.c.state.in_(states))
+    if not (await connection.execute(change.where(alert.c.id == row.id).values(values))).rowcount:
+        return False
+    await connection.execute(change.where(alert.c.id.in_(row.joined)).values(values))
+    return True
+
+
+async def _by(connection: AsyncConnection, alert_id: int) -> str | None:
+    return (await connection.execute(select(alert.c.by).where(alert.c.id == alert_id))).scalar_one_or_none()
+
+
+async def escalate(connection: AsyncConnection, patience: Patience, now: datetime) -> bool:
+    """What nobody has taken goes to a second screen, and then out of the browser; whether anything did. Of several
+    centrals one does it.
+    """
+    went = False
+    for one in await open_alerts(connection):
+        if rules.goes_to_second(one, patience, now):
+            went |= await _mark(connection, one, "second_at", now)
+        if rules.goes_out(one, patience, now) and await _mark(connection, one, "out_at", now):
+            went = True
+            news = News(key=f"{BREACH}/{one.id}", kind=Kind.BREACH, place=one.site, words=_words(one, now))
+            await notify.tell(connection, news, now)
+    return went
+
+
+async def _mark(connection: AsyncConnection, one: Alert, name: str, now: datetime) -> bool:
+    mark = update(alert).where(alert.c.id == one.id, alert.c.state == State.OPEN, alert.c[name].is_(None))
+    return bool((await connection.execute(mark.values({name: now}))).rowcount)
+
+
+def _words(one: Alert, now: datetime) -> notify.Words:
+    """What is known of it; a camera sees a body, never a name."""
+
+    def words(lang: Lang) -> tuple[str, str]:
+        title = text(lang, "alert.out_title", site=one.site, zone=one.place)
+        minutes = max(int((now - one.raised_at).total_seconds()) // 60, 1)
+        return title, text(lang, "alert.out_body", camera=one.camera, clock=clock(one.first_at), minutes=minutes)
+
+    return words
+
+
+async def zones(connection: AsyncConnection, now: datetime, places: Sequence[str] = ()) -> list[rules.Zone]:
+    """What each zone's breaches came to."""
+    where = alert.c.kind == BREACH, alert.c.first_at > now - rules.FIGURES_OF, _within(places)
+    return rules.zones(await _some(connection, *where, most=_MOST_FIGURES))
 
 
 async def site_of(connection: AsyncConnection, alert_id: int) -> str | None:

@@ -1,4 +1,4 @@
-from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, Table, Text, text
+from sqlalchemy import BigInteger, Boolean, Column, Float, Index, Integer, Table, Text, text
 
 from central.db import Moment, metadata
 
@@ -19,10 +19,30 @@ alert = Table(
     Column("certainty", Text, nullable=False),
     Column("evidence", Text, nullable=False),  # manifest's sha256, or empty
     Column("late", Boolean, nullable=False),
-    Column("ended", Boolean, nullable=False),
     Column("state", Text, nullable=False),
     Column("by", Text),
     Column("by_at", Moment),
+    Column("raised_at", Moment, nullable=False),
+    Column("box", Text, nullable=False),
+    Column("beyond", Float),
+    Column("ended_at", Moment),
+    Column("end_reason", Text),
+    Column("person", Text, nullable=False),
+    Column("second_at", Moment),
+    Column("out_at", Moment),
+    Column("outcome", Text),
+    Column("cause", Text),
+    Column("note", Text),
+    Column("resolved_by", Text),
+    Column("resolved_at", Moment),
     Index("ix_alert_open", "first_at", sqlite_where=text("state = 'open'"), postgresql_where=text("state = 'open'")),
     Index("ix_alert_last_at", "last_at"),
+    Index("ix_alert_first_at", "first_at"),
+    Index("ix_alert_person", "person"),
+    Index(
+        "ix_alert_unresolved",
+        "first_at",
+        sqlite_where=text("state <> 'resolved'"),
+        postgresql_where=text("state <> 'resolved'"),
+    ),
 )

@@ -82,10 +82,11 @@ ACCESS: tuple[Rule, ...] = (
     *_rules(
         "supervisor traffic admin viewer", "GET /overview/week", "GET /overview/week.svg", "GET /overview/week.csv"
     ),
-    *_rules("supervisor admin viewer", "GET /supervisor", "LIVE alerts"),
+    *_rules("supervisor admin viewer", "GET /supervisor", "LIVE alerts", "GET /duty", "LIVE duty"),
+    *_rules("supervisor admin viewer", "GET /alerts", "GET /alerts/{alert_id}", "GET /alerts.csv"),
     *_rules("supervisor admin", "GET /evidence/{name}"),
     *_rules("supervisor admin", "GET /evidence/{name}/snapshot", "GET /evidence/{name}/clip"),
-    *_rules("supervisor", "POST /alerts/{alert_id}/acknowledge"),
+    *_rules("supervisor", "POST /alerts/{alert_id}/acknowledge", "POST /alerts/{alert_id}/resolve"),
     *_rules("supervisor traffic admin", "GET /recipients", "LIVE recipients"),
     *_rules("supervisor traffic admin", "POST /recipients/{number}/test", "POST /recipients/{number}/switch"),
     *_rules("admin", "POST /recipients"),

@@ -129,7 +129,7 @@ async def _overridden(work: _Round, told: Sequence[tuple[Event, PassOverridden]]
 
 async def _breached(work: _Round, told: Sequence[tuple[Event, ZoneBreached]]) -> None:
     for happened, breach in told:
-        await quarantine.record(work.connection, happened, breach, late=work.is_late(happened))
+        await quarantine.record(work.connection, happened, breach, late=work.is_late(happened), now=work.now)
     work.touched.add(ALERTS)
 
 

@@ -210,7 +210,6 @@ async def _flag_travel(
                 certainty="",
                 evidence="",
                 late=row["late"],
-                ended=False,
             )
             if not await alerts.raised_among(connection, [raised.dedupe]):
                 await alerts.raise_or_bump(connection, raised)
@@ -267,7 +266,7 @@ async def record_overridden(connection: AsyncConnection, event: Event, told: Pas
             certainty="",
             evidence="",
             late=late,
-            ended=True,
+            ended_at=event.time,
         ),
     )
 
@@ -378,7 +377,7 @@ async def _compare(connection: AsyncConnection, side: Literal["shown", "decided"
                 certainty="",
                 evidence="",
                 late=late,
-                ended=ours == theirs,
+                ended_at=event.time if ours == theirs else None,
             ),
         )
         alarmed = True

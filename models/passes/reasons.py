@@ -26,6 +26,7 @@ REASONS: Mapping[str, Reason] = MappingProxyType(
         "f0": Reason(12, Outcome.FAIL, medical=True),
         "f1": Reason(13, Outcome.FAIL, medical=True),
         "order_elsewhere": Reason(14, Outcome.FAIL, medical=True),
+        "order_broken": Reason(19, Outcome.FAIL, medical=True),
         "symptoms": Reason(15, Outcome.CHECK, medical=True),
         "unknown": Reason(21, Outcome.CHECK),
         "no_number": Reason(22, Outcome.CHECK),

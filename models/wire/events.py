@@ -84,6 +84,8 @@ class ZoneBreached(Struct, frozen=True, kw_only=True):
     """Why it is written down and nobody is to be alarmed: trial, hours, line, escort."""
     beyond: Annotated[float, Meta(ge=0.0)] | UnsetType = UNSET
     """How far beyond the line the body was when it was told, in body heights."""
+    shown: Box | UnsetType = UNSET
+    """Where the body is in the picture, which is taken when it is told."""
 
 
 class Counts(Struct, frozen=True, kw_only=True, omit_defaults=True):

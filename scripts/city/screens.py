@@ -199,8 +199,8 @@ class Central:
     def raise_alerts(self, *names: str) -> None:
         row = (
             "INSERT INTO alert (dedupe, kind, site, edge, camera, place, first_at, last_at, count, level, certainty,"
-            " evidence, late, ended, state) VALUES (?, 'breach', 'q-003', 'edge-01', ?, 'yard',"
-            " datetime('now'), datetime('now'), 1, 4, 'left', '', 0, 0, 'open')"
+            " evidence, late, state, raised_at, box, person) VALUES (?, 'breach', 'q-003', 'edge-01', ?, 'yard',"
+            " datetime('now'), datetime('now'), 1, 4, 'left', '', 0, 'open', datetime('now'), '', '')"
         )
         with closing(sqlite3.connect(self.folder / "central.db", timeout=10)) as connection, connection:
             connection.executemany(row, [(name, name) for name in names])

@@ -41,8 +41,8 @@ pytestmark = [
     ),
 ]
 PAGES = (
-    "/", "/recipients", "/overview", "/supervisor", "/traffic", "/registry", "/delivery", "/people", "/audit",
-    "/password",
+    "/", "/recipients", "/overview", "/supervisor", "/duty", "/alerts", "/traffic", "/registry", "/delivery",
+    "/people", "/audit", "/password",
 )  # fmt: skip
 AN = "001080000001"
 LONG = "nha-b-tang-2-phong-201-den-216-hanh-lang-phia-dong"

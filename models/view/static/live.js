@@ -13,6 +13,7 @@ const TONES = {
   fail: ["square", 0.18, [[220, 0, 0.16], [220, 0.24, 0.16], [220, 0.48, 0.16]]],
   check: ["triangle", 0.35, [[440, 0, 0.8]]],
   tick: ["sine", 0.06, [[1400, 0, 0.02]]],
+  urgent: ["sawtooth", 0.7, [[980, 0, 0.15], [620, 0.16, 0.15], [980, 0.32, 0.15], [620, 0.48, 0.15], [980, 0.64, 0.4]]],
   alarm: ["sawtooth", 0.22, [[880, 0, 0.2], [620, 0.22, 0.2], [880, 0.44, 0.2], [620, 0.66, 0.3]]],
   chime: ["sine", 0.15, [[520, 0, 0.5]]],
 };
@@ -55,9 +56,10 @@ function ring(part, quiet = false) {
 
 function alarm() {
   const now = performance.now();
-  if (now < silentUntil || now - alarmAt < ALARM_EVERY_MS || !document.querySelector(".open[data-alarm]")) return;
+  const open = document.querySelector('.open[data-alarm="urgent"]') ?? document.querySelector(".open[data-alarm]");
+  if (now < silentUntil || now - alarmAt < ALARM_EVERY_MS || !open) return;
   alarmAt = now;
-  play("alarm");
+  play(open.dataset.alarm || "alarm");
 }
 
 // ---- state: every top element of a message takes the place of the one with its id
@@ -203,7 +205,7 @@ document.addEventListener("submit", async (event) => {
     const fine = answer.ok || answer.type === "opaqueredirect";
     const plain = answer.headers.get("content-type")?.startsWith("text/plain");
     if (!fine) refuse(form, answer.status < 500 && plain ? (await answer.text()).slice(0, 200) : "");
-    else (form.closest("[data-key]") ?? form).classList.remove("unsaved"), form.closest("dialog")?.close();
+    else (form.closest("[data-key]") ?? form).classList.remove("unsaved"), form.closest("dialog")?.close(), form.closest("dialog") && form.reset();
   } catch {
     refuse(form, "");
   } finally {
@@ -221,7 +223,9 @@ document.addEventListener("keydown", (event) => {
     const its = button.closest("[data-key]");
     if ((its && its !== row) || button.closest("[hidden]")) continue; // a row's key acts on the focused row alone
     event.preventDefault();
-    button.click();
+    if (!button.matches("video")) button.click();
+    else if (button.paused) button.play();
+    else button.pause();
     return;
   }
 });
@@ -230,9 +234,23 @@ document.addEventListener("keydown", (event) => {
 document.addEventListener("keydown", ({ key, target, repeat, ctrlKey, altKey, metaKey }) => {
   const step = { j: 1, k: -1 }[key.toLowerCase()];
   if (!step || repeat || ctrlKey || altKey || metaKey || target.matches("input, textarea, select") || !idle()) return;
-  const rows = [...document.querySelectorAll(".open[data-key]")];
+  const rows = [...document.querySelectorAll(".open[data-key], .acknowledged[data-key]")];
   const at = rows.indexOf(target.closest("[data-key]"));
   rows.at(at < 0 ? (step > 0 ? 0 : -1) : (at + step) % rows.length)?.focus();
+});
+
+// One dialog serves all rows: the one that opens it says what it is about and where its form goes.
+function unfold(by, dialog) {
+  if (!dialog) return;
+  if (by.dataset.action) dialog.querySelector("form").setAttribute("action", by.dataset.action);
+  for (const slot of dialog.querySelectorAll("[data-slot]")) slot.textContent = by.dataset[slot.dataset.slot] ?? "";
+  dialog.querySelector("output")?.remove();
+  dialog.showModal();
+}
+
+document.addEventListener("keydown", (event) => {
+  const form = event.target.closest("dialog form");
+  if (form && event.key === "Enter" && event.ctrlKey) form.requestSubmit();
 });
 
 document.addEventListener("click", (event) => {
@@ -240,7 +258,8 @@ document.addEventListener("click", (event) => {
   if (event.target.closest("[data-print]")) print();
   if (event.target.closest("[data-silence]")) silentUntil = performance.now() + 60000;
   const opens = event.target.closest("[data-opens]");
-  if (opens) document.getElementById(opens.dataset.opens)?.showModal();
+  if (opens) unfold(opens, document.getElementById(opens.dataset.opens));
+  if (event.target.closest("[data-closes]")) event.target.closest("dialog").close();
   event.target.closest("#sound")?.blur();
 });
 

@@ -283,7 +283,7 @@ def test_a_name_full_of_script_is_only_text(project_root: Path, tmp_path: Path) 
                 connection,
                 alerts.Raised(
                     dedupe="d", kind="breach", site=script, edge=script, camera=script, place=script, at=NOW, level=4,
-                    certainty="left", evidence="", late=False, ended=False,
+                    certainty="left", evidence="", late=False, ended_at=None,
                 ),
             )  # fmt: skip
         async with house.client(Role.ADMIN) as client:
@@ -359,7 +359,7 @@ def test_who_is_bound_to_a_place_sees_and_takes_nothing_of_another(project_root:
                     connection,
                     alerts.Raised(
                         dedupe=site, kind="breach", site=site, edge="e", camera=f"cam-of-{site}", place="yard",
-                        at=NOW, level=4, certainty="left", evidence=site, late=False, ended=False,
+                        at=NOW, level=4, certainty="left", evidence=site, late=False, ended_at=None,
                     ),
                 )  # fmt: skip
         async with house.client(Role.SUPERVISOR) as client:

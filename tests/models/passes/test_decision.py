@@ -50,6 +50,7 @@ def test_an_ordinary_resident_passes_until_the_declaration_ends() -> None:
         ({"status_f1": True}, Outcome.FAIL, ("f1",)),
         ({"status_f0": False}, Outcome.PASS, ()),
         ({"order_active": "qs-003"}, Outcome.FAIL, ("order_elsewhere",)),
+        ({"order_broken": True}, Outcome.FAIL, ("order_broken",)),
         ({"order_active": "cp-014"}, Outcome.PASS, ()),
         ({"symptoms": ("ho",)}, Outcome.CHECK, ("symptoms",)),
         ({"symptoms": ()}, Outcome.PASS, ()),

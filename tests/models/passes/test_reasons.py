@@ -18,6 +18,7 @@ def test_only_what_the_registry_says_of_a_person_can_stop_them() -> None:
         "f0",
         "f1",
         "order_elsewhere",
+        "order_broken",
     }
 
 
@@ -28,4 +29,13 @@ def test_every_reason_has_a_text(lang: str) -> None:
 
 def test_what_is_said_of_health_is_marked_as_medical() -> None:
     medical = {name for name, reason in REASONS.items() if reason.medical}
-    assert medical == {"f0", "f1", "order_elsewhere", "symptoms", "no_immunity", "no_test", "tested_positive"}
+    assert medical == {
+        "f0",
+        "f1",
+        "order_elsewhere",
+        "order_broken",
+        "symptoms",
+        "no_immunity",
+        "no_test",
+        "tested_positive",
+    }
