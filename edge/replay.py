@@ -159,7 +159,8 @@ def _data(sighting: Sighting, recipient: bytes, ephemeral: bytes) -> events.Data
     code = trust.confirm(sighting.code, now=sighting.seen_at)  # a replay knows nobody's key
     return events.PassScanned(
         kind=code.kind,
-        lane=UNSET if sighting.lane is None else sighting.lane,
+        lane=sighting.lane or UNSET,
+        stop=sighting.stop or UNSET,
         sealed=_sealed(code, recipient, ephemeral),
         facts=code.facts,
         signature=code.signature,

@@ -105,7 +105,15 @@ class Camera(Section):
     """Traffic: the file of a directive's thresholds, as configs/limits/directive-15.json; else its zones' levels."""
     hold_seconds: Annotated[float, Field(ge=0.5, le=600.0)] = 10.0
     """Checkpoint: the same code within this time is a repeat, not a new scan."""
+    stop: Literal["person", "vehicle"] = "person"
+    """Checkpoint, who stops there: a vehicle's codes, until the lane is empty again, are one stop with one answer."""
     zones: tuple[Zone, ...] = ()
+
+    @model_validator(mode="after")
+    def _stops_are_at_checkpoints(self) -> "Camera":
+        if self.stop == "vehicle" and self.watch != "checkpoint":
+            raise ValueError(f"stop: vehicle is for a checkpoint; remove it, or change watch: {self.watch}")
+        return self
 
     @model_validator(mode="after")
     def _zones_named_once(self) -> "Camera":

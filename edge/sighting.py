@@ -31,9 +31,12 @@ class Scanned(Struct, frozen=True, kw_only=True, tag="scanned"):
     seen_at: datetime
     stream_s: float
     lane: str | None
+    stop: str | None = None
+    """The vehicle's, where vehicles stop: one name until the lane is empty again."""
     code: Pass
     payload_key: bytes
-    """An HMAC of the payload under a key of this eye's boot: tells repeats apart, says nothing of the payload."""
+    """An HMAC of the payload, and of which of several such codes it is, under a key of this eye's boot: tells repeats
+    apart, says nothing of the payload."""
     repeat: int
     px_per_module: float | None
     crop: bytes | None

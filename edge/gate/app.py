@@ -12,7 +12,7 @@ from base64 import urlsafe_b64decode
 from collections import OrderedDict
 from collections.abc import Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
@@ -343,6 +343,7 @@ class Gate:
         data = events.PassScanned(
             kind=seen.code.kind,
             lane=seen.lane or UNSET,
+            stop=seen.stop or UNSET,
             sealed=UNSET
             if identity is None
             else seal.seal(identity, (snapshot and snapshot.seal_key) or self._seal_key),
@@ -511,6 +512,7 @@ class Gate:
                     scan=painting.scan,
                     camera=seen.camera,
                     lane=seen.lane,
+                    stop=seen.stop,
                     outcome=painting.outcome,
                     reasons=painting.reasons,
                     by=painting.by,
@@ -522,6 +524,8 @@ class Gate:
                     crop=seen.crop,
                 )
             )
+            if seen.crop is not None:  # from now on it is the screen's, and goes with the answer
+                self._cards[painting.scan] = replace(card, scanned=msgspec.structs.replace(seen, crop=None))
             if painting.repeat == 0:
                 shown = events.PassShown(
                     scan=painting.scan,

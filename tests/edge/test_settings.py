@@ -32,6 +32,8 @@ def test_a_short_document_is_enough() -> None:
         ("[[0, 0], [1, 0], [1, 1]]", "[[0, 0], [1, 1], [1, 0], [0, 1]]", 8, "cross"),
         ("[[0, 0], [1, 0], [1, 1]]", "[[0, 0], [1, 0], [1, 2]]", 8, "less than or equal to 1"),
         ("kind: stay-inside", "kind: ignore, free: [{since: '06:00'}]", 8, "free and exits belong to"),
+        ("watch: quarantine", "watch: quarantine\n    stop: vehicle", 4, "stop: vehicle is for a checkpoint"),
+        ("watch: quarantine", "watch: checkpoint\n    stop: lorry", 7, "'person' or 'vehicle'"),
         ("site: cp-014\n", "", 1, "site: missing"),
         ("site: cp-014", "site: [", 3, "not YAML"),
         ("site: cp-014", "site: CP/014", 1, "pattern"),

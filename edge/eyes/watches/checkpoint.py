@@ -8,12 +8,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.eyes.frame import Frame
+from edge.eyes.frame import Frame, Pixels
 from edge.eyes.reader import Reads
-from edge.settings import Camera
+from edge.settings import Camera, Zone
 from edge.sighting import Reading, Scanned, Sighting
 from models.aim import Advice, Guide
 from models.passes.classify import classify
+from models.vision.lane import Lane
 from models.vision.qr import Code, Corners, Located, QrReader, Region, clip_region, side_px
 from models.vision.stir import Stir
 from models.vision.symptoms import symptoms
@@ -24,11 +25,59 @@ from models.vision.zones import signed_distance
 class _Shown:
     """A code that was scanned; it stays known until it has been out of sight for the camera's hold."""
 
+    lane: str | None
     corners: Corners
     """Where it was seen last."""
     last_s: float
     told_s: float
     repeat: int = 0
+
+
+@dataclass
+class _Stop:
+    """Codes of one vehicle."""
+
+    name: str
+    last_s: float
+    """When a code of it was in view, or something stood in the lane."""
+
+
+class _Stops:
+    """Vehicles in the lanes of one camera, one after the other."""
+
+    EMPTY_S = 2.0
+    """The lane must be empty for so long, without a code: the next one is another vehicle's."""
+    LONGEST_S = 120.0
+    """Without a code: a lane that never looks empty does not join the day's vehicles into one."""
+
+    def __init__(self, lanes: list[Zone], key: bytes) -> None:
+        self._lanes: dict[str | None, Lane] = {zone.id: Lane(np.array(zone.polygon)) for zone in lanes}
+        if not lanes:
+            self._lanes[None] = Lane()
+        self._key = key
+        self._stops: dict[str | None, _Stop] = {}
+        self._coded_s: dict[str | None, float] = {}
+        self._count = 0
+
+    def see(self, y: Pixels, now: float) -> None:
+        for lane, look in self._lanes.items():
+            is_empty = look.see(y, now)
+            stop = self._stops.get(lane)
+            if stop is None:
+                continue
+            if not is_empty:
+                stop.last_s = now
+            if now - stop.last_s >= self.EMPTY_S or now - self._coded_s[lane] >= self.LONGEST_S:
+                del self._stops[lane]
+
+    def name(self, lane: str | None, now: float) -> str:
+        """Of the vehicle in this lane, one of whose codes is in view."""
+        if lane not in self._stops:
+            self._count += 1
+            named = hmac.digest(self._key, f"stop {self._count}".encode(), "sha256")[:8].hex()
+            self._stops[lane] = _Stop(named, now)
+        self._stops[lane].last_s = self._coded_s[lane] = now
+        return self._stops[lane].name
 
 
 class CheckpointWatch:
@@ -47,6 +96,13 @@ class CheckpointWatch:
     """Grey levels: a code is black on white."""
     LEAVING_S = 2.0
     """A symbol that cannot be read where one was read so lately is that one, on its way out of the picture."""
+    JUMP_SIDES = 3.0
+    SIDES_PER_S = 8.0
+    REACH_SIDES = 15.0
+    """Of a code of 5 cm: how far a hand takes it from picture to picture, in a second, and at most. What is farther
+    away is another person's copy."""
+    MOST_ALIKE = 4
+    """People with the same code at once; one more is a repeat."""
     MOST_KNOWN = 1000
     CROP_PX = 640
 
@@ -66,6 +122,7 @@ class CheckpointWatch:
         self._looked_s = float("-inf")
         self._announced_s = float("-inf")
         self.shown: dict[bytes, _Shown] = before.shown if before else {}
+        self._stops = _Stops(self._lanes, key) if camera.stop == "vehicle" else None
         self._guide = Guide()
         self._advised: Advice | None = None
 
@@ -74,6 +131,8 @@ class CheckpointWatch:
         return {"given_up": self.reader.given_up}
 
     def see(self, frame: Frame) -> list[Sighting]:
+        if self._stops is not None:
+            self._stops.see(frame.y, frame.stream_s)
         stirred = self._stir.see(frame.y)
         if stirred:
             self._stirred, self._stirred_s = stirred, frame.stream_s
@@ -134,22 +193,25 @@ class CheckpointWatch:
         return None
 
     def _show(self, frame: Frame, code: Code, in_view: list[Corners]) -> list[Sighting]:
-        key = hmac.digest(self._key, code.payload, "sha256")[:16]
-        known = self.shown.get(key)
+        now, lane = frame.stream_s, self._lane(code, *frame.y.shape)
+        stop = self._stops.name(lane, now) if self._stops is not None else None
+        key, known = self._whose(code, lane, now)
         if known:
-            known.corners, known.last_s = code.corners, frame.stream_s
-            if frame.stream_s - known.told_s < self.FLASH_S:
+            is_flash = now - known.told_s >= self.FLASH_S
+            known.lane, known.corners, known.last_s = lane, code.corners, now
+            if not is_flash:
                 return []
             known.repeat += 1
-            known.told_s = frame.stream_s
+            known.told_s = now
         else:
-            known = self.shown[key] = _Shown(code.corners, last_s=frame.stream_s, told_s=frame.stream_s)
+            known = self.shown[key] = _Shown(lane, code.corners, last_s=now, told_s=now)
         return [
             Scanned(
                 camera=frame.camera,
                 seen_at=frame.seen_at,
-                stream_s=frame.stream_s,
-                lane=self._lane(code, *frame.y.shape),
+                stream_s=now,
+                lane=lane,
+                stop=stop,
                 code=classify(code.payload),
                 payload_key=key,
                 repeat=known.repeat,
@@ -157,6 +219,28 @@ class CheckpointWatch:
                 crop=None if known.repeat else self._crop(frame, code, in_view),
             )
         ]
+
+    def _whose(self, code: Code, lane: str | None, now: float) -> tuple[bytes, _Shown | None]:
+        """Under which name it is known, and what is known. The same code at two places is two people's."""
+        free = last = None
+        for turn in range(self.MOST_ALIKE):
+            which = code.payload + bytes([turn]) if turn else code.payload
+            last = hmac.digest(self._key, which, "sha256")[:16]
+            known = self.shown.get(last)
+            if known is None:
+                free = free or last
+            elif self._is_there(known, code, lane, now):
+                return last, known
+        key = free or last
+        assert key is not None
+        return key, self.shown.get(key)
+
+    def _is_there(self, known: _Shown, code: Code, lane: str | None, now: float) -> bool:
+        """Whether a code that was seen last there and then may be seen here and now."""
+        if known.last_s == now or known.lane != lane:
+            return False  # it is in this very picture already, or in another lane
+        sides = min(self.JUMP_SIDES + self.SIDES_PER_S * (now - known.last_s), self.REACH_SIDES)
+        return _apart(known.corners, code.corners) < sides * side_px(known.corners)
 
     def _forget(self, now: float) -> None:
         gone = [key for key, shown in self.shown.items() if now - shown.last_s >= self._camera.hold_seconds]

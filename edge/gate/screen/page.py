@@ -30,6 +30,8 @@ from models.wire.events import CameraHealth
 
 TICK_SECONDS = 0.2
 _FORM_BYTES = 4096
+PARTY_ROWS = 4
+"""People of a vehicle who fit beside its answer; the worst come first."""
 LINES = 3
 """Reasons that fit under an answer and are read from 3 m; the first is the one that counts."""
 
@@ -86,6 +88,7 @@ class Screen:
         self._link = _Link()
         self._boot = secrets.token_hex(3)
         self._templates = environment(Path(__file__).parent / "templates")
+        self._templates.globals["PARTY_ROWS"] = PARTY_ROWS
         self._feed = Feed({"line": self._line, **self._topics()})
         self.app = Starlette(
             routes=[
@@ -251,8 +254,9 @@ class Screen:
 
     async def _crop(self, request: Request) -> Response:
         for panel in self._panels.values():
-            if panel.showing and panel.showing.crop and panel.showing.scan == request.path_params["scan"]:
-                return _jpeg(panel.showing.crop)
+            for one in (panel.showing, *panel.party):
+                if one and one.crop and one.scan == request.path_params["scan"]:
+                    return _jpeg(one.crop)
         raise HTTPException(404)
 
     async def _still(self, request: Request) -> Response:
@@ -276,7 +280,7 @@ class Screen:
         told = Override(scan, camera, Outcome(form["outcome"]), reason, officer)
         if not await asyncio.to_thread(self._on_override, told, form.get("pin", "")):
             return PlainTextResponse(text(lang_of(request), "gate.pin_wrong"), status_code=403)
-        self._change(camera, lambda panel: panel.dismiss(scan))
+        self._change(camera, lambda panel: panel.overrule(scan, told.outcome))
         return Response(status_code=204)
 
     async def _dismiss(self, request: Request) -> Response:

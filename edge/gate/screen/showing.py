@@ -19,6 +19,7 @@ TOLD_SECONDS = 4.0
 HEALTH_SECONDS = 5.0
 """A camera's eye that says nothing for so long shows nothing either."""
 ROWS = 8
+MOST_PARTY = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +29,8 @@ class Showing:
     scan: str
     camera: str
     lane: str | None = None
+    stop: str | None = None
+    """The vehicle's: its people have one answer together."""
     outcome: Outcome
     reasons: tuple[str, ...]
     by: Literal["edge", "central"]
@@ -67,6 +70,9 @@ class Panel:
     turn: int = 0
     """Counts what must be painted anew for the holder."""
     showing: Showing | None = None
+    """What is painted: of a vehicle the worst of its people."""
+    party: tuple[Showing, ...] = ()
+    """Everybody of the vehicle that stopped last, in the order of their first scans, also when nothing is painted."""
     shown_at: float = 0.0
     unread: Unread | None = None
     told_at: float | None = None
@@ -105,8 +111,29 @@ class Panel:
         return "ready" if self.was_live or self.has_still else "starting"
 
     def show(self, showing: Showing, now: float) -> "Panel":
-        painted = replace(self, showing=showing, shown_at=now, unread=None, told_at=now)
+        """Paint an answer, beside those of the same stop. A picture that comes without one keeps the one it has."""
+        before = self.party if self.party and showing.stop and self.party[0].stop == showing.stop else ()
+        known = next((one for one in (*before, self.showing) if one and one.scan == showing.scan), None)
+        if known is not None and showing.crop is None:
+            showing = replace(showing, crop=known.crop)
+        party = tuple(showing if one.scan == showing.scan else one for one in before)
+        if showing not in party:
+            party = (*party, showing)
+        if len(party) > MOST_PARTY:  # a bus: whoever may pass is named no longer
+            mildest = min(party[:-1], key=lambda one: one.outcome.severity)
+            party = tuple(one for one in party if one is not mildest)
+        head = max(party, key=lambda one: (one.outcome.severity, one is showing))
+        painted = replace(self, showing=head, party=party, shown_at=now, unread=None, told_at=now)
         return replace(painted, version=self.version + 1, turn=self.turn + 1)
+
+    def overrule(self, scan: str, outcome: Outcome) -> "Panel":
+        """An officer has answered this scan otherwise. It leaves, and the next worst of its vehicle takes its place."""
+        party = tuple(replace(one, outcome=outcome) if one.scan == scan else one for one in self.party)
+        head = max(party, key=lambda one: one.outcome.severity, default=None)
+        after = replace(self, party=party)
+        if head is None or head.scan == scan or head.outcome is Outcome.PASS:
+            return after.dismiss(scan)
+        return replace(after, showing=head, version=self.version + 1)
 
     def reading(self, now: float, advice: Advice | None = None) -> "Panel":
         """A code is seen. Only an idle panel gives way to it: an answer gives way to the next answer alone."""
@@ -131,7 +158,12 @@ class Panel:
         """The officer is done with this scan; a newer one stays."""
         if self.showing is None or self.showing.scan != scan:
             return self
-        return self._repainted(replace(self, showing=None))
+        return self._repainted(self._bare())
+
+    def _bare(self) -> "Panel":
+        """Nothing painted. People's pictures and names go with the answer; that they were of this vehicle stays."""
+        party = tuple(replace(one, crop=None, holder=None) for one in self.party)
+        return replace(self, showing=None, party=party)
 
     def hear(self, health: CameraHealth, now: float) -> "Panel":
         # Not live on the first word is a camera that is being opened; after that it is one that is lost.
@@ -147,7 +179,7 @@ class Panel:
         """What time alone ends."""
         after = self
         if after.showing is not None and after.showing.outcome is Outcome.PASS and now - after.shown_at >= PASS_SECONDS:
-            after = replace(after, showing=None)
+            after = after._bare()
         if after.unread is not None and now - after.unread.seen_at >= READING_SECONDS:
             after = replace(after, unread=None)
         if after.told_at is not None and now - after.told_at >= TOLD_SECONDS:

@@ -4,7 +4,7 @@ import hashlib
 import hmac
 import io
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -28,8 +28,10 @@ LANES = (
 )
 
 
-def lane(*zones: Zone, hold_seconds: float = 3.0) -> Watch:
-    camera = Camera(id="cam-1", source="lane.mp4", watch="checkpoint", zones=zones, hold_seconds=hold_seconds)
+def lane(*zones: Zone, hold_seconds: float = 3.0, stop: Literal["person", "vehicle"] = "person") -> Watch:
+    camera = Camera(
+        id="cam-1", source="lane.mp4", watch="checkpoint", zones=zones, hold_seconds=hold_seconds, stop=stop
+    )
     return build(camera, key=KEY)
 
 
@@ -189,3 +191,63 @@ def test_a_code_on_its_way_out_of_the_picture_is_not_announced_again() -> None:
     show(watch, (AN, 200, 100), from_s=0.0, to_s=1.0)
     leaving = cv2.GaussianBlur(picture((AN, 200, 100)), (0, 0), 3.5).astype(np.uint8)
     assert not [one for i in range(8) for one in watch.see(frame(leaving, 1.0 + i / 10)) if isinstance(one, Reading)]
+
+
+def test_two_people_with_the_same_code_at_two_places_are_two_scans() -> None:
+    watch = lane()
+    told = scans(show(watch, (AN, 40, 100), (AN, 420, 150), from_s=0.0, to_s=2.5))
+    assert [one.repeat for one in told].count(0) == 2
+    assert len({one.payload_key for one in told}) == 2
+    assert {one.code.name for one in told} == {"NGUYEN VAN AN"}
+    first, second = (one.payload_key for one in told if not one.repeat)
+    left = scans(show(watch, (AN, 40, 100), from_s=2.5, to_s=4.0))
+    assert {one.payload_key for one in left} == {first}, "each keeps its own name"
+    assert {one.repeat for one in left}.isdisjoint({0})
+    assert second != first
+
+
+def test_the_same_code_in_another_lane_is_another_scan_and_one_that_moves_is_none() -> None:
+    watch = lane(*LANES)
+    told = scans(show(watch, (AN, 20, 100), from_s=0.0, to_s=0.5))
+    for i in range(6):
+        told += scans(show(watch, (AN, 20 + 12 * i, 100), from_s=0.5 + i / 10, to_s=0.6 + i / 10))
+    assert [one.repeat for one in told if not one.repeat] == [0]
+    other = scans(show(watch, (AN, 420, 100), from_s=2.0, to_s=2.3))
+    assert [(one.lane, one.repeat) for one in other] == [("right", 0)]
+
+
+def stopping(watch: Watch, *codes: tuple[str, int, int], from_s: float, to_s: float, car: int | None) -> list[Scanned]:
+    """So many seconds of a lane in which a car stands, or none."""
+    told = []
+    noise = np.random.default_rng(2)
+    for i in range(round((to_s - from_s) * 10)):
+        y = picture(*codes)
+        if car is not None:
+            y[300:470, 60 : 60 + 420] = 110 * car - 70
+        y = (y + noise.normal(0, 1.5, y.shape)).clip(0, 255).astype(np.uint8)
+        told += watch.see(frame(y, from_s + i / 10))
+    return scans(told)
+
+
+def test_codes_of_one_vehicle_are_one_stop_until_the_lane_is_empty() -> None:
+    watch = lane(stop="vehicle")
+    stopping(watch, from_s=0.0, to_s=2.0, car=None)
+    first = stopping(watch, (AN, 60, 60), from_s=2.0, to_s=3.0, car=1)
+    stopping(watch, from_s=3.0, to_s=15.0, car=1)  # the other one looks for the phone
+    first += stopping(watch, (BINH, 360, 60), from_s=15.0, to_s=16.0, car=1)
+    stopping(watch, from_s=16.0, to_s=20.0, car=None)
+    second = stopping(watch, (BINH, 360, 60), from_s=20.0, to_s=21.0, car=2)
+    assert len({one.payload_key for one in first}) == 2
+    assert len({one.stop for one in first}) == 1
+    assert {one.stop for one in second}.isdisjoint({one.stop for one in first} | {None})
+
+
+def test_each_lane_has_its_own_vehicle() -> None:
+    watch = lane(*LANES, stop="vehicle")
+    told = stopping(watch, (AN, 60, 60), (BINH, 360, 60), from_s=0.0, to_s=1.0, car=None)
+    assert len({(one.lane, one.stop) for one in told}) == 2
+    assert len({one.stop for one in told}) == 2
+
+
+def test_where_people_walk_there_are_no_stops() -> None:
+    assert {one.stop for one in scans(show(lane(), (AN, 60, 60), from_s=0.0, to_s=0.5))} == {None}

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import permutations
 from pathlib import Path
 from typing import get_args
 
@@ -19,9 +20,10 @@ import uvicorn
 from playwright.sync_api import Page, sync_playwright
 
 from edge.gate.screen import Override, Screen, Showing
-from edge.gate.screen.page import reason_lines
+from edge.gate.screen.page import PARTY_ROWS, reason_lines
 from edge.gate.screen.showing import (
     HEALTH_SECONDS,
+    MOST_PARTY,
     PASS_SECONDS,
     READING_SECONDS,
     ROWS,
@@ -114,6 +116,53 @@ def test_the_holder_learns_how_to_hold_the_code_and_that_it_was_read_and_never_t
     assert (following.face, following.holder_face, following.advice) == ("verdict", "reading", "glare")
     assert (following.version, following.turn) == (stopped.version, stopped.turn + 1), "the answer is not painted again"
     assert following.dismiss("scan-1").face == "reading"
+
+
+CAR = replace(STOP, stop="car-1", outcome=Outcome.PASS, reasons=(), scan="driver", holder="N. V. A.")
+
+
+def test_a_vehicle_has_one_answer_the_worst_of_its_people_however_they_come() -> None:
+    stopped = replace(CAR, scan="back seat", outcome=Outcome.FAIL)
+    checked = replace(CAR, scan="child", outcome=Outcome.CHECK)
+    for order in permutations((CAR, stopped, checked)):
+        panel = Panel(was_live=True)
+        for number, one in enumerate(order):
+            panel = panel.show(one, float(number))
+        assert panel.showing == stopped
+        assert {one.scan for one in panel.party} == {"driver", "back seat", "child"}
+    other = panel.show(replace(CAR, stop="car-2"), 9.0)
+    assert other.showing is not None
+    assert (other.showing.outcome, len(other.party)) == (Outcome.PASS, 1), "the next vehicle is another one"
+
+
+def test_a_vehicle_stays_one_when_its_answer_has_left_and_keeps_nobodys_picture_or_name() -> None:
+    panel = Panel(was_live=True).show(CAR, 0.0).tick(PASS_SECONDS)
+    assert panel.showing is None
+    assert [(one.crop, one.holder) for one in panel.party] == [(None, None)]
+    again = panel.show(replace(CAR, scan="late riser", outcome=Outcome.CHECK), 30.0)
+    assert [one.outcome for one in again.party] == [Outcome.PASS, Outcome.CHECK]
+    assert again.showing is not None
+    assert again.showing.outcome is Outcome.CHECK
+
+
+def test_an_officer_who_overrules_one_of_a_vehicle_sees_the_next_worst() -> None:
+    panel = Panel(was_live=True).show(CAR, 0.0)
+    panel = panel.show(replace(CAR, scan="one", outcome=Outcome.FAIL), 1.0)
+    panel = panel.show(replace(CAR, scan="two", outcome=Outcome.CHECK), 2.0)
+    panel = panel.overrule("one", Outcome.PASS)
+    assert panel.showing is not None
+    assert panel.showing.scan == "two"
+    assert panel.overrule("two", Outcome.PASS).face == "ready"
+    assert Panel(was_live=True).show(STOP, 0.0).overrule("scan-1", Outcome.PASS).face == "ready"
+
+
+def test_a_bus_keeps_whoever_may_not_pass() -> None:
+    panel = Panel().show(replace(CAR, scan="first", outcome=Outcome.FAIL), 0.0)
+    for number in range(MOST_PARTY + 10):
+        panel = panel.show(replace(CAR, scan=str(number)), float(number))
+    assert len(panel.party) == MOST_PARTY
+    assert panel.showing is not None
+    assert panel.showing.scan == "first"
 
 
 def test_a_camera_is_starting_then_ready_then_lost_when_it_stalls_or_says_nothing() -> None:
@@ -305,6 +354,32 @@ def test_in_a_real_browser_answers_are_painted_sounded_and_fit(lang: str, tmp_pa
         assert page.is_hidden("#panel")
         sounds = [sound for sound in page.evaluate("window.sounds") if sound not in {"tick", "chime"}]
         assert sounds == ["pass", "fail", "check", "check"]
+
+
+@in_a_browser
+@pytest.mark.parametrize("lang", LANGS)
+def test_a_vehicles_people_stand_under_its_one_answer(lang: str, tmp_path: Path) -> None:
+    screen = Screen("Pháp Vân", ["gate-1"], clock=Hand())
+    screen.health("gate-1", LIVE)
+    crop = cv2.imencode(".jpg", np.full((360, 640, 3), 90, np.uint8))[1].tobytes()
+    with serving(screen) as url, browsing(url, lang) as page:
+        outcomes = [Outcome.PASS, Outcome.CHECK, Outcome.FAIL, *([Outcome.PASS] * 6)]
+        for number, outcome in enumerate(outcomes):
+            reasons = () if outcome is Outcome.PASS else ("no_number", "declaration_expired", "no_immunity")[-number:]
+            one = replace(CAR, scan=f"scan-{number}", outcome=outcome, reasons=reasons, crop=crop, at=AT)
+            screen.show(
+                replace(one, holder="NGUYỄN THỊ PHƯƠNG UYÊN ···123" if outcome is Outcome.CHECK else "N. V. A.")
+            )
+            worst = max(outcomes[: number + 1], key=lambda one: one.severity)
+            page.wait_for_selector(f'#recent li[data-key="scan-{number}"]')
+            page.wait_for_selector(f"#panel[data-outcome={worst}]")
+            if number in {1, 8}:
+                assert page.locator(".party li").count() == min(number + 1, PARTY_ROWS)
+                page.screenshot(path=tmp_path / f"{lang}-{number}.png")
+                assert unfit(page) == [], number
+                assert violations(page) == [], number
+        assert page.locator(".party li").first.get_attribute("data-outcome") == "FAIL"
+        assert page.evaluate("window.sounds")[-1] == "fail", "the vehicle still stops, whoever came last"
 
 
 @in_a_browser
