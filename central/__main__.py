@@ -236,7 +236,7 @@ def _parser() -> argparse.ArgumentParser:
     serve = commands.add_parser("serve", help="take events in, answer, show")
     serve.add_argument("config", nargs="?", type=Path, help="YAML file; without it, the defaults")
     serve.add_argument("--only", action="append", choices=DUTIES, help="this duty alone; may be given twice")
-    residents = commands.add_parser("import-residents", help="a CSV of residents into the registry")
+    residents = commands.add_parser("import-residents", help="a CSV or XLSX of residents into the registry")
     residents.add_argument("file", type=Path)
     residents.add_argument("--config", type=Path)
     streets = commands.add_parser("import-streets", help="a GeoJSON of streets, their districts, their zones")

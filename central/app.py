@@ -2,13 +2,16 @@
 
 import asyncio
 import logging
+import math
 import multiprocessing
 import re
+import time
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from http import HTTPStatus
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Literal
 
@@ -31,13 +34,15 @@ from central.authority import Authority
 from central.crowd import routes as crowd
 from central.enrolment import routes as enrolment
 from central.evidence import Evidence, OutOfStep, Refused, TooLarge, media_type
+from central.imports import routes as imports_routes
+from central.imports import service as imports
 from central.inbox import routes as delivery
 from central.inbox.intake import Desk
 from central.inbox.link import Link
 from central.issuing import routes as issuing_routes
 from central.issuing import service as issuing
 from central.keys import Keys, sealing_key, trusted
-from central.live import ALERTS, DUTY, HEALTH, OVERVIEW, RECIPIENTS, STREETS, Screens
+from central.live import ALERTS, DUTY, HEALTH, IMPORTS, OVERVIEW, RECIPIENTS, STREETS, Screens
 from central.notify import routes as notify
 from central.overview import routes as overview
 from central.passes import routes as pass_routes
@@ -56,6 +61,8 @@ from models.wire import tls
 
 _log = logging.getLogger(__name__)
 _PAGES = Path(__file__).parent / "pages"
+_LOOK_S = 1.0
+_FORGET_S = 3600.0
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,12})-(\d{1,12})/(\d{1,12})")
 
 
@@ -94,10 +101,14 @@ class Central:
         )
         self._evidence = Evidence(Path(settings.data) / "evidence")
         self._link: Link | None = None
+        self._import = imports.Order(database=settings.database, data=settings.data)
+        self._shelf = imports.Shelf(self._import.folder, keys)
         pages = environment(_PAGES)
         pages.globals |= {"who": who, "may": lambda what: access.may_do(who(), what)}
+        importing = imports_routes.Imports(self._engine, self._shelf, pages, most_mb=settings.import_mb)
         self._feed = Screens(
             {
+                IMPORTS: importing.render,
                 ALERTS: alerts.Supervisor(self._engine, self._evidence, pages, settings.shifts).render,
                 DUTY: alerts.Duty(self._engine, self._evidence, pages).render,
                 STREETS: crowd.Traffic(self._engine, pages, limits.read(Path(settings.limits))).render,
@@ -120,6 +131,8 @@ class Central:
         self.app.include_router(notify.routes(self._engine, keys, self._feed, pages))
         self.app.include_router(crowd.routes(self._engine, self._feed, pages))
         self.app.include_router(records.routes(self._engine, keys, pages))
+        importing.feed = self._feed
+        self.app.include_router(imports_routes.routes(importing))
         self.app.include_router(issuing_routes.routes(self._engine, keys, pages))
         self.app.include_router(pass_routes.routes(self._engine, pages))
         self.app.include_router(delivery.routes(self._desk, self._feed.touch, pages))
@@ -152,7 +165,8 @@ class Central:
         await db.wait_for(self._settings.database)
         beside = [self._feed.run()] if "web" in self._only or self._engine.dialect.name == "postgresql" else []
         if "rounds" in self._only:
-            beside += [self._build_snapshots(), rounds.run(self._engine, self._settings, self._keys, self._feed.touch)]
+            beside += [self._build_snapshots(), self._import_files()]
+            beside += [rounds.run(self._engine, self._settings, self._keys, self._feed.touch)]
         tasks = [asyncio.create_task(work) for work in beside]
         if "inbox" in self._only:
             known = None
@@ -192,6 +206,35 @@ class Central:
             except (SQLAlchemyError, OSError) as error:
                 _log.warning("no new snapshot for the gates (%s); trying again", type(error).__name__)
             await asyncio.sleep(self._settings.snapshot.every_seconds)
+
+    async def _import_files(self) -> None:
+        """A process of its own for what waits to be imported; screens hear how far it is."""
+        spawn = multiprocessing.get_context("spawn")
+        process: BaseProcess | None = None
+        forgotten_at = -math.inf
+        was_due = False
+        try:
+            while True:
+                await asyncio.sleep(_LOOK_S)
+                try:
+                    if time.monotonic() - forgotten_at > _FORGET_S:
+                        await imports.forget(self._engine, self._shelf, datetime.now(UTC))
+                        forgotten_at = time.monotonic()
+                    due = await imports.is_due(self._engine)
+                except (SQLAlchemyError, OSError) as error:
+                    _log.warning("files that wait are not looked for (%s); trying again", type(error).__name__)
+                    continue
+                if due or was_due:
+                    self._feed.touch(IMPORTS)
+                was_due = due
+                if process is not None and process.exitcode:
+                    _log.warning("an import's process ended with %s; it begins again", process.exitcode)
+                if due and (process is None or not process.is_alive()) and imports.is_free(self._shelf.folder):
+                    process = spawn.Process(target=imports.work, args=(self._import,), name="import")
+                    process.start()
+        finally:
+            if process is not None:
+                process.kill()
 
     async def _live(self, request: Request, topics: str) -> Response:
         person = who()

@@ -25,6 +25,7 @@ DUTY = "duty"
 STREETS = "streets"
 HEALTH = "health"
 RECIPIENTS = "recipients"
+IMPORTS = "imports"
 OVERVIEW = "overview"
 """Changes with each of the others."""
 

@@ -74,6 +74,8 @@ class CentralSettings(Section):
     """After so long it leaves the browser (/recipients)."""
     shifts: Annotated[tuple[time, ...], Field(min_length=1)] = (time(6), time(14), time(22))
     """When shifts begin, by Viet Nam's clock: whoever is told outside of the browser is tried once in each."""
+    import_mb: Annotated[int, Field(ge=1, le=20_000)] = 2_000
+    """The largest file of residents that the import desk takes."""
     keep_days: Annotated[int, Field(ge=1, le=39)] = 30
     """Events, dead letters and messages older than this go every night; the table `purge` says how many events."""
     keep_minutes_days: Annotated[int, Field(ge=8)] = 8

@@ -98,6 +98,11 @@ ACCESS: tuple[Rule, ...] = (
         "GET /residents/{person}", "POST /residents/{person}/{record}", "POST /facts/{line}/correct",
         purpose=True,
     ),
+    *_rules(
+        "admin",
+        "GET /imports", "POST /imports", "GET /imports/{upload}", "POST /imports/{upload}/columns", "LIVE imports",
+        "POST /imports/{upload}/start", "POST /imports/{upload}/stop", "GET /imports/{upload}/rejected.csv",
+    ),
     *_rules("sampler admin", "GET /passes", "POST /passes", "POST /passes/revoke"),
     *_rules("admin", "POST /zones", "GET /policies", "POST /policies", "POST /policies/preview", "POST /officers"),
     *_rules("admin", "GET /delivery", "GET /gaps", "GET /letters", "GET /letters/{digest}"),

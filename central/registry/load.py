@@ -1,7 +1,6 @@
-"""`import-residents FILE`: a CSV or XLSX into the registry, with a bar; rejected rows are kept beside it.
+"""A CSV or XLSX of residents into the registry; rejected rows are kept beside it.
 
-A large file is parsed in a process beside the database's. Rejected rows go to `<file>.rejected.csv`, which can be
-corrected and imported.
+A large file is parsed in a process beside the database's. Rejected rows go to `<file>.rejected.csv`.
 """
 
 import asyncio
@@ -15,19 +14,23 @@ from collections.abc import AsyncIterator, Callable, Collection, Iterator, Seque
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
+from itertools import islice
 from multiprocessing.queues import Queue
 from pathlib import Path
-from typing import IO, Any, NamedTuple, Self
+from typing import IO, Any, BinaryIO, NamedTuple, Self, cast
+from zipfile import BadZipFile, ZipFile
 
 import openpyxl
 from sqlalchemy.ext.asyncio import AsyncEngine
 from tqdm import tqdm
 
 from central import db
+from central.auth.rules import cell as defused
 from central.keys import Keys, Namer
 from central.registry import bulk, rules
 from central.registry.bulk import FirstLoad, Merge, Staged
 from central.registry.rules import Row
+from models.wire.parcel import BadParcel, Reader, Writer
 
 _BLOCK = 20_000
 _MERGE_ROWS = {"postgresql": 1_000_000, "sqlite": 100_000}
@@ -37,6 +40,9 @@ _BESIDE_BYTES = 50_000_000
 _SEEN_BITS = 1 << 30
 """A bit for each number seen: of ten million numbers one in a hundred is looked at twice."""
 _ZIP = b"PK\3\4"
+_MOST_UNPACKED = 2 << 30
+"""Of a sheet; a small file can claim to hold far more."""
+_HEAD_BYTES = 64 << 10
 
 
 class BadFile(ValueError):
@@ -53,6 +59,46 @@ class Report:
     known: int = 0
     facts: int = 0
     rejected: int = 0
+
+
+class Stored(NamedTuple):
+    """A file on a disk, and the key of the parcel that it is; without one it lies there as it is."""
+
+    path: Path
+    key: bytes | None = None
+
+    def read(self) -> BinaryIO:
+        file = self.path.open("rb")
+        return file if self.key is None else cast("BinaryIO", io.BufferedReader(Reader(file, self.key), _HEAD_BYTES))
+
+    def write(self) -> BinaryIO:
+        """Readable by its owner alone."""
+        file = os.fdopen(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb")
+        return file if self.key is None else cast("BinaryIO", io.BufferedWriter(Writer(file, self.key, owns=True)))
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the rows come from, and where those go that are not taken; travels to the process that reads."""
+
+    file: Stored
+    rejects: Stored
+    name: str
+    """As whoever sent it knows it."""
+    columns: tuple[str, ...] | None = None
+    """What the file's columns are, in their order; an empty one is left out. None: its first line says it."""
+
+    @classmethod
+    def beside(cls, path: Path) -> Self:
+        """A plain file whose rejected rows lie beside it."""
+        return cls(Stored(path), Stored(path.with_name(f"{path.name}.rejected.csv")), str(path))
+
+
+class Sample(NamedTuple):
+    """How a file begins."""
+
+    header: list[str]
+    rows: list[tuple[int, list[str]]]
 
 
 @dataclass
@@ -81,7 +127,7 @@ class _Block(NamedTuple):
 class _Task:
     """What to read, and as what; travels to the process that reads."""
 
-    path: Path
+    origin: Source
     secrets: tuple[bytes, bytes]
     source: str
     now: datetime
@@ -90,7 +136,7 @@ class _Task:
 
     def blocks(self) -> Iterator[_Block]:
         namer, seen = Namer(*self.secrets), _Seen() if self.first and self.only is None else None
-        with _Lines(self.path) as lines:
+        with _Lines(self.origin) as lines:
             reader = rules.Reader(lines.columns)
             rows: list[tuple[int, Row]] = []
             rejected: list[tuple[int, str, Sequence[str]]] = []
@@ -142,50 +188,61 @@ class _Seen:
 class _Lines:
     """The lines of a CSV, or of an XLSX's first sheet: number and cells. Raises BadFile."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, source: Source, *, any_header: bool = False) -> None:
+        self._name = source.name
         try:
-            self._raw = path.open("rb")
-        except OSError as error:
-            raise BadFile(f"{path}: cannot be read: {error.strerror}; give the path of a CSV or XLSX file") from error
-        self._is_sheet = self._raw.read(4) == _ZIP
+            self._raw = source.file.read()
+            is_sheet = self._raw.read(len(_ZIP)) == _ZIP
+        except (OSError, BadParcel) as error:
+            why = error.strerror if isinstance(error, OSError) else error
+            raise BadFile(f"{self._name}: cannot be read: {why}; give a CSV or XLSX file") from error
         self._raw.seek(0)
-        self._rows = self._sheet() if self._is_sheet else self._csv()
+        self._rows = self._sheet() if is_sheet else self._csv()
         try:
             _, header = next(self._rows, (1, [""]))
-            self.columns = self._checked([cell.strip().casefold() for cell in header])
+            self.header = [cell.strip() for cell in header]
+            self.columns = list(source.columns) if source.columns else [cell.casefold() for cell in self.header]
+            if not any_header:
+                self._check()
         except BadFile:
             self._raw.close()
             raise
 
+    def _check(self) -> None:
+        fault = rules.columns_fault(self.columns)
+        if len(self.columns) != len(self.header):
+            fault = f"{len(self.header)} columns, {len(self.columns)} are named"
+        if fault:
+            raise BadFile(f"{self._name}:1: {fault}")
+
     def _csv(self) -> Iterator[tuple[int, list[str]]]:
+        first = self._raw.read(_HEAD_BYTES).partition(b"\n")[0]
+        self._raw.seek(0)
+        # a spreadsheet that writes numbers with a comma parts its cells with something else
+        delimiter = max((",", ";", "\t"), key=lambda mark: first.count(mark.encode()))
         self._text = io.TextIOWrapper(self._raw, encoding="utf-8-sig", newline="")
-        reader = csv.reader(self._text)
+        reader = csv.reader(self._text, delimiter=delimiter)
         try:
             for cells in reader:
                 yield reader.line_num, cells
-        except (csv.Error, UnicodeDecodeError) as error:
-            where = f"{self._path}:{reader.line_num + 1}"
+        except (csv.Error, UnicodeDecodeError, BadParcel) as error:
+            where = f"{self._name}:{reader.line_num + 1}"
             raise BadFile(f"{where}: {error}; save it as a CSV in UTF-8 and import again") from error
 
     def _sheet(self) -> Iterator[tuple[int, list[str]]]:
         try:
+            with ZipFile(self._raw) as packed:
+                if sum(part.file_size for part in packed.infolist()) > _MOST_UNPACKED:
+                    raise BadFile(f"{self._name}: too large when it is unpacked; save it as a CSV in UTF-8")
             book = openpyxl.load_workbook(self._raw, read_only=True, data_only=True)
             for line, cells in enumerate(book.worksheets[0].iter_rows(values_only=True), 1):
                 yield line, [_sheet_text(cell) for cell in cells]
-        except (KeyError, ValueError, OSError, IndexError) as error:
+        except (KeyError, OSError, IndexError, BadZipFile, ValueError, SyntaxError) as error:
+            if isinstance(error, BadFile):
+                raise
             raise BadFile(
-                f"{self._path}: not a readable XLSX ({error}); save it again, or as a CSV in UTF-8"
+                f"{self._name}: not a readable XLSX ({error}); save it again, or as a CSV in UTF-8"
             ) from error
-
-    def _checked(self, columns: list[str]) -> list[str]:
-        if missing := [name for name in rules.REQUIRED if name not in columns]:
-            raise BadFile(f"{self._path}:1: no column {', '.join(missing)}; the header is {','.join(rules.HEADER)}")
-        if strange := [name for name in columns if name not in rules.HEADER]:
-            raise BadFile(f"{self._path}:1: unknown column {strange[0]!r}; the header is {','.join(rules.HEADER)}")
-        if len(set(columns)) != len(columns):
-            raise BadFile(f"{self._path}:1: a column stands twice; the header is {','.join(rules.HEADER)}")
-        return columns
 
     @property
     def position(self) -> int:
@@ -215,36 +272,40 @@ def _sheet_text(cell: Any) -> str:
 class _Rejects:
     """Rows that were not taken: line, reason, cells; opened with the first one, numbers masked, formulas defused."""
 
-    def __init__(self, path: Path, columns: Sequence[str]) -> None:
-        self.path = path
+    def __init__(self, stored: Stored, columns: Sequence[str]) -> None:
+        self._stored = stored
         self._columns = columns
         self._file: IO[str] | None = None
         self._writer: Any = None
-        path.unlink(missing_ok=True)
+        stored.path.unlink(missing_ok=True)
 
     def keep(self, line: int, reason: str, cells: Sequence[str]) -> None:
         if self._file is None:
-            descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            self._file = os.fdopen(descriptor, "w", encoding="utf-8", newline="")
+            self._file = io.TextIOWrapper(self._stored.write(), encoding="utf-8", newline="")
             self._writer = csv.writer(self._file)
             self._writer.writerow(["line", "reason", *self._columns])
-        secret = {index for index, name in enumerate(self._columns) if name in rules.SECRET}
-        # Cells beyond the header may hold anything, a number too.
-        kept = [
-            rules.masked(cell) if index in secret or index >= len(self._columns) else cell
-            for index, cell in enumerate(cells)
-        ]
-        self._writer.writerow([line, rules.defused(reason), *map(rules.defused, kept)])
+        self._writer.writerow([line, defused(reason), *map(defused, rules.shown(self._columns, cells))])
 
     def close(self) -> None:
         if self._file is not None:
             self._file.close()
 
 
+def is_sheet(source: Source) -> bool:
+    with source.file.read() as file:
+        return file.read(len(_ZIP)) == _ZIP
+
+
+def sample(source: Source, most: int) -> Sample:
+    """The first lines, whatever its columns are called. Raises BadFile."""
+    with _Lines(source, any_header=True) as lines:
+        return Sample(lines.header, [(line, cells) for line, cells in islice(lines, most) if any(cells)])
+
+
 async def load(
     engine: AsyncEngine,
     keys: Keys,
-    path: Path,
+    source: Source | Path,
     now: datetime,
     *,
     quiet: bool = False,
@@ -252,7 +313,8 @@ async def load(
     beside_bytes: int = _BESIDE_BYTES,
 ) -> Report:
     """Bring the file in. Raises BadFile or Cancelled; what was merged before stays."""
-    import_ = _Import(engine, keys, path, now, progress=progress or Progress(), beside_bytes=beside_bytes)
+    source = Source.beside(source) if isinstance(source, Path) else source
+    import_ = _Import(engine, keys, source, now, progress=progress or Progress(), beside_bytes=beside_bytes)
     with tqdm(total=import_.progress.total, unit="B", unit_scale=True, desc="residents", disable=quiet) as bar:
         await import_.run(lambda done: bar.update(done - bar.n))
     return import_.progress.report
@@ -260,19 +322,19 @@ async def load(
 
 class _Import:
     def __init__(
-        self, engine: AsyncEngine, keys: Keys, path: Path, now: datetime, *, progress: Progress, beside_bytes: int
+        self, engine: AsyncEngine, keys: Keys, origin: Source, now: datetime, *, progress: Progress, beside_bytes: int
     ) -> None:
         self._engine = engine
         self._secrets = keys.secrets
-        self._path = path
+        self._origin = origin
         self._now = now
-        self._source = f"import:{path.name}"
-        with _Lines(path) as lines:
-            self._columns = lines.columns
+        self._source = f"import:{Path(origin.name).name}"
+        with _Lines(origin) as lines:
+            columns = lines.columns
         self.progress = progress
-        self.progress.total = path.stat().st_size
+        self.progress.total = origin.file.path.stat().st_size
         self._is_large = self.progress.total >= beside_bytes
-        self._rejects = _Rejects(path.with_name(f"{path.name}.rejected.csv"), self._columns)
+        self._rejects = _Rejects(origin.rejects, columns)
 
     async def run(self, tell: Callable[[int], object]) -> None:
         self._tell = tell
@@ -339,7 +401,7 @@ class _Import:
                 report.rejected += len(merged.rejected)
                 refused.update(merged.rejected)
         if refused:
-            with _Lines(self._path) as lines:
+            with _Lines(self._origin) as lines:
                 for line, cells in lines:
                     if line in refused:
                         self._rejects.keep(line, refused[line], cells)
@@ -355,7 +417,7 @@ class _Import:
 
     async def _blocks(self, *, first: bool, only: Collection[int] | None) -> AsyncIterator[_Block]:
         chosen = None if only is None else frozenset(only)
-        task = _Task(self._path, self._secrets, self._source, self._now, first, chosen)
+        task = _Task(self._origin, self._secrets, self._source, self._now, first, chosen)
         if not self._is_large:
             for block in task.blocks():
                 yield block
@@ -387,7 +449,19 @@ async def _beside(task: _Task) -> AsyncIterator[AsyncIterator[_Block]]:
         queue.close()
 
 
+def end_with_parent() -> None:
+    """In a process: whoever waits for what it makes may be killed, and then it has no end of its own."""
+
+    def wait() -> None:
+        if (parent := multiprocessing.parent_process()) is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=wait, daemon=True, name="parent").start()
+
+
 def _read(task: _Task, queue: "Queue[_Block | BadFile | None]") -> None:
+    end_with_parent()
     gc.disable()
     try:
         for block in task.blocks():

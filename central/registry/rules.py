@@ -174,11 +174,22 @@ def _place(columns: Sequence[str], name: str) -> int | None:
     return columns.index(name) if name in columns else None
 
 
+def columns_fault(columns: Sequence[str]) -> str:
+    """What is wrong with a file's columns; empty when nothing is."""
+    named = [name for name in columns if name]
+    if missing := [name for name in REQUIRED if name not in named]:
+        return f"no column {', '.join(missing)}; the header is {','.join(HEADER)}"
+    if strange := [name for name in named if name not in HEADER]:
+        return f"unknown column {strange[0]!r}; the header is {','.join(HEADER)}"
+    return f"a column stands twice; the header is {','.join(HEADER)}" if len(set(named)) != len(named) else ""
+
+
 def masked(value: str) -> str:
     """A number as it may be written down: its last three characters."""
     return "*" * max(len(value) - 3, 0) + value[-3:] if len(value) > 3 else "*" * len(value)
 
 
-def defused(cell: str) -> str:
-    """A cell that no spreadsheet takes for a formula."""
-    return f"'{cell}" if cell[:1] in {"=", "+", "-", "@", "\t", "\r"} else cell
+def shown(columns: Sequence[str], cells: Sequence[str]) -> list[str]:
+    """A row as it may be shown. Cells that nobody has named may hold anything, a number too."""
+    plain = {place for place, name in enumerate(columns) if name and name not in SECRET}
+    return [cell if place in plain else masked(cell) for place, cell in enumerate(cells)]

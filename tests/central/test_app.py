@@ -42,7 +42,7 @@ pytestmark = [
 ]
 PAGES = (
     "/", "/recipients", "/overview", "/supervisor", "/duty", "/alerts", "/traffic", "/registry", "/delivery",
-    "/people", "/audit", "/password",
+    "/imports", "/people", "/audit", "/password",
 )  # fmt: skip
 AN = "001080000001"
 LONG = "nha-b-tang-2-phong-201-den-216-hanh-lang-phia-dong"
@@ -124,6 +124,54 @@ def test_a_page_fits_and_everybody_can_use_it(page: Page, central: Central, path
     page.remove_listener("console", listen)
     assert wrong + faults == []
     assert violations(page) == []
+
+
+PEOPLE_FILE = (
+    "STT,Họ và tên,Số CCCD,Năm sinh,Giới tính,Phường\n"
+    "1,Nguyễn Văn An,001080000001,1980,Nam,Ba Đình\n"
+    "2,=HYPERLINK(),12,1981,Nữ,Đống Đa\n"
+    "3,Lê Thị Chi,001080000003,1990,Nữ,Tây Hồ\n"
+)
+
+
+def test_a_file_of_residents_is_brought_in_by_the_page(page: Page, central: Central, tmp_path: Path) -> None:
+    file = tmp_path / "dân cư.csv"
+    file.write_text(PEOPLE_FILE, encoding="utf-8")
+    page.goto(f"http://127.0.0.1:{central.port}/imports?lang=en")
+    page.set_input_files("input[type=file]", file)
+    page.click("main form button")
+    page.wait_for_url("**/imports/*")
+    page.wait_for_selector("select[name=column]")
+    page.goto(f"{page.url}?lang=en")
+    chosen = "() => [...document.querySelectorAll('select[name=column]')].map((one) => one.value)"
+    assert page.evaluate(chosen) == ["", "name", "number", "birth", "sex", "ward"]
+    assert "1 of the first 3 rows would be refused" in page.inner_text("main")
+    assert "neither 12 digits" in page.inner_text("main")
+    assert "001080000001" not in page.content()
+    assert unfit(page) == []
+    assert violations(page) == []
+    pictures = Path(__file__).resolve().parents[2] / ".cache" / "screenshots"
+    page.set_viewport_size({"width": 1366, "height": 768})
+    page.screenshot(path=pictures / "central-import-columns.png")
+    # what was named wrongly is said before anything is imported
+    page.select_option("select[name=column] >> nth=1", "")
+    page.click("button[formaction$=start]")
+    page.wait_for_selector(".fault")
+    page.select_option("select[name=column] >> nth=1", "name")
+    page.click("button[formaction$=start]")
+    page.wait_for_url("**/imports")
+    page.goto(f"{page.url}?lang=en")  # whatever becomes of the page, the import goes on
+    page.wait_for_selector("td:has-text('done')", timeout=60_000)
+    page.screenshot(path=pictures / "central-imports-done.png")
+    assert violations(page) == []
+    counts = page.locator("[data-key^=upload] td").all_inner_texts()
+    assert counts[2:4] == ["2", "0"]
+    with page.expect_download() as waiting:
+        page.click("a[download]")
+    rows = Path(waiting.value.path()).read_text(encoding="utf-8-sig").splitlines()
+    assert rows[1] == "3,number: neither 12 digits (CCCD) nor 9 (CMND),*,'=HYPERLINK(),**,1981,Nữ,Đống Đa"
+    page.goto(f"http://127.0.0.1:{central.port}/audit")
+    assert "imported" in page.inner_text("main")
 
 
 @pytest.mark.parametrize("lang", LANGS)

@@ -213,6 +213,29 @@ document.addEventListener("submit", async (event) => {
   }
 });
 
+// A file goes up as it is: its name in the address, its bytes as the body, with a bar.
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (!form.matches("[data-upload]")) return;
+  event.preventDefault();
+  const [bar, button] = [form.querySelector("progress"), event.submitter];
+  const file = form.querySelector("input[type=file]").files[0];
+  if (!bar.hidden) return;
+  if (file.size > Number(form.dataset.most)) return refuse(form, form.dataset.large);
+  const sent = new XMLHttpRequest();
+  const ended = (words) => (refuse(form, words), (bar.hidden = true), button?.removeAttribute("aria-disabled"));
+  sent.upload.onprogress = ({ loaded, total }) => (bar.value = (100 * loaded) / total);
+  sent.onerror = () => ended("");
+  sent.onload = () => {
+    if (sent.status === 201) return location.assign(sent.getResponseHeader("Location"));
+    ended(sent.status < 500 && sent.responseText.startsWith("{") ? JSON.parse(sent.responseText).detail : "");
+  };
+  bar.hidden = false;
+  button?.setAttribute("aria-disabled", "true");
+  sent.open("POST", `${form.action}?name=${encodeURIComponent(file.name)}`);
+  sent.send(file);
+});
+
 document.addEventListener("keydown", (event) => {
   if (audio.state !== "running") audio.resume();
   const on = event.target;
