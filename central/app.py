@@ -54,6 +54,7 @@ from central.sites import routes as sites
 from central.sites import service as sites_service
 from central.snapshot import routes as snapshot_routes
 from central.snapshot import service as snapshot
+from central.stills import Stills
 from models import limits
 from models.passes.policy import Policy
 from models.view.page import Secured, environment, lang_of, language_route, mount_static
@@ -100,18 +101,20 @@ class Central:
             ),
         )
         self._evidence = Evidence(Path(settings.data) / "evidence")
+        self._stills = Stills()
         self._link: Link | None = None
         self._import = imports.Order(database=settings.database, data=settings.data)
         self._shelf = imports.Shelf(self._import.folder, keys)
         pages = environment(_PAGES)
         pages.globals |= {"who": who, "may": lambda what: access.may_do(who(), what)}
         importing = imports_routes.Imports(self._engine, self._shelf, pages, most_mb=settings.import_mb)
+        traffic = crowd.Traffic(self._engine, pages, limits.read(Path(settings.limits)), self._stills)
         self._feed = Screens(
             {
                 IMPORTS: importing.render,
                 ALERTS: alerts.Supervisor(self._engine, self._evidence, pages, settings.shifts).render,
                 DUTY: alerts.Duty(self._engine, self._evidence, pages).render,
-                STREETS: crowd.Traffic(self._engine, pages, limits.read(Path(settings.limits))).render,
+                STREETS: traffic.render,
                 HEALTH: sites.Health(self._engine, pages).render,
                 RECIPIENTS: notify.Recipients(self._engine, pages, settings.shifts).render,
                 OVERVIEW: overview.Overview(self._engine, pages).render,
@@ -129,7 +132,7 @@ class Central:
         self.app.include_router(overview.routes(self._engine, self._feed, pages))
         self.app.include_router(quarantine.routes(self._engine, keys, self._feed))
         self.app.include_router(notify.routes(self._engine, keys, self._feed, pages))
-        self.app.include_router(crowd.routes(self._engine, self._feed, pages))
+        self.app.include_router(crowd.routes(self._engine, self._feed, pages, traffic, self._stills))
         self.app.include_router(records.routes(self._engine, keys, pages))
         importing.feed = self._feed
         self.app.include_router(imports_routes.routes(importing))
@@ -238,7 +241,7 @@ class Central:
 
     async def _live(self, request: Request, topics: str) -> Response:
         person = who()
-        if not all(access.may_do(person, f"LIVE {topic}") for topic in topics.split(",")):
+        if not all(access.may_do(person, f"LIVE {topic.partition('~')[0]}") for topic in topics.split(",")):
             raise HTTPException(403, "your roles do not open this topic")
         return self._feed.stream(topics.split(","), lang_of(request), places_here())
 

@@ -33,6 +33,8 @@ _CHANNEL = "cua_o_live"
 _GATHER_S = 0.1
 """A NOTIFY takes a lock at its commit, so it is sent seldom and never within an event's own transaction."""
 _POLL_S = 0.5
+_WALL_PACE_S = 0.1
+"""Two thousand streets tell of something many times a second."""
 _RETRY_S = 2.0
 
 
@@ -40,7 +42,7 @@ class Screens(Feed):
     """A feed whose touches reach the screens of the other replicas too. `run` it beside the server."""
 
     def __init__(self, topics: Mapping[str, Render], engine: AsyncEngine) -> None:
-        super().__init__(topics)
+        super().__init__(topics, views={STREETS}, paces={STREETS: _WALL_PACE_S})
         self._engine = engine
         self._me = secrets.token_hex(4)
         self._pending: set[str] = set()

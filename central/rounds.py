@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from central import db
 from central.alerts import service as alerts
 from central.alerts.rules import Patience
+from central.crowd import service as crowd
 from central.history import service as history
 from central.history.service import Keep
 from central.inbox import days
@@ -42,7 +43,6 @@ Step = Callable[[datetime], Awaitable[object]]
 async def run(engine: AsyncEngine, settings: CentralSettings, keys: Keys, touch: Callable[[str], None]) -> None:
     """What is due each minute and each second, for ever. `touch` hears which screens have news."""
     keep = Keep(minute_days=settings.keep_minutes_days, hour_days=settings.keep_hours_days)
-
     patience = Patience(
         second=timedelta(seconds=settings.second_screen_seconds), out=timedelta(seconds=settings.out_seconds)
     )
@@ -61,7 +61,7 @@ async def run(engine: AsyncEngine, settings: CentralSettings, keys: Keys, touch:
         _every(
             60.0,
             lambda now: purge(engine, settings.keep_days, now),
-            lambda now: history.purge(engine, keep, now, since=night_of(now)),
+            lambda now: history.purge(engine, keep, now, since=night_of(now), warnings=crowd.forget_warnings),
             lambda _now: sites.fold_seen(engine),
             lambda now: notify.purge(engine, now - timedelta(days=settings.keep_days)),
         ),

@@ -142,6 +142,8 @@ class Central(Section):
     """Central's other public key: what the box decides with offline must be signed by it. Without it the box takes no
     snapshot, and decides nothing by itself."""
 
+    stills_seconds: Annotated[float, Field(ge=1.0, le=600.0)] | None = 10.0
+    """How often the traffic desk gets a new picture of each street; null: never."""
     tls: Tls | None = None
     """For mqtts:// and https://: the box's own certificate, and the authority that central's must be of."""
 

@@ -91,6 +91,8 @@ ACCESS: tuple[Rule, ...] = (
     *_rules("supervisor traffic admin", "POST /recipients/{number}/test", "POST /recipients/{number}/switch"),
     *_rules("admin", "POST /recipients"),
     *_rules("traffic admin viewer", "GET /traffic", "LIVE streets"),
+    *_rules("traffic admin viewer", "GET /traffic/streets.json", "GET /traffic/warnings.json"),
+    *_rules("traffic admin viewer", "GET /stills/{site}/{edge}/{camera}"),
     *_rules("traffic", "POST /warnings/{warning}/{state}"),
     *_rules("tracer sampler admin", "GET /registry", "POST /registry/find"),
     *_rules(
@@ -109,6 +111,7 @@ ACCESS: tuple[Rule, ...] = (
     *_rules("admin", "POST /letters/replay", "POST /letters/{digest}/replay"),
     *_rules("edge", "POST /enrolment/renew"),
     *_rules("edge", "HEAD /evidence/{name}", "PUT /evidence/{name}"),
+    *_rules("edge", "PUT /stills/{site}/{edge}/{camera}"),
     *_rules("edge", "GET /snapshot/{site}/{edge}", "GET /snapshot/{name}"),
     *_rules(
         "admin",

@@ -15,7 +15,8 @@ class BadStreets(ValueError):
 
 
 class Properties(BaseModel):
-    street: Words
+    street: Words | None = None
+    """Without it the feature is the outline of the district itself."""
     district: Words
     zones: tuple[Annotated[str, Field(pattern=r"^[^/]+/[^/]+/[^/]+$")], ...] = ()
     """`site/camera/zone` of each zone that counts on it."""
@@ -36,7 +37,7 @@ def read(path: Path) -> Iterator[Feature]:
     features = told.get("features") if isinstance(told, dict) and told.get("type") == "FeatureCollection" else None
     if not isinstance(features, list):
         raise BadStreets(f"{path}: is no FeatureCollection; export the streets as GeoJSON")
-    names: set[str] = set()
+    names: set[str | tuple[str]] = set()
     zones: set[str] = set()
     for number, one in enumerate(features, start=1):
         try:
@@ -46,8 +47,15 @@ def read(path: Path) -> Iterator[Feature]:
             place = ".".join(map(str, first["loc"]))
             raise BadStreets(f"{path}: feature {number}: {place}: {first['msg']}; correct it there") from error
         known = feature.properties
-        if known.street in names or zones & set(known.zones):
-            raise BadStreets(f"{path}: feature {number}: its street or one of its zones stands there already; keep one")
-        names.add(known.street)
+        name = known.street or (known.district,)
+        if not known.street and (
+            known.zones or (feature.geometry or {}).get("type") not in {"Polygon", "MultiPolygon"}
+        ):
+            raise BadStreets(f"{path}: feature {number}: a polygon alone can be a district; else give it a `street`")
+        if name in names or zones & set(known.zones):
+            raise BadStreets(
+                f"{path}: feature {number}: its street, its district or one of its zones stands there already; keep one"
+            )
+        names.add(name)
         zones |= set(known.zones)
         yield feature

@@ -15,7 +15,14 @@ from central import db
 from central.crowd import rules
 from central.crowd.load import Feature
 from central.crowd.rules import State
-from central.crowd.tables import street_level, street_measure, street_place, street_warning, street_zone
+from central.crowd.tables import (
+    street_district,
+    street_level,
+    street_measure,
+    street_place,
+    street_warning,
+    street_zone,
+)
 from models.wire.events import Counts, CrowdLevel, CrowdMeasured, Event
 
 _KEY = ("site", "edge", "camera", "zone", "epoch")
@@ -31,7 +38,8 @@ class Street:
     zone: str
     level: int | None
     since: datetime | None
-    counts: Counts
+    told: str
+    """The counts as JSON."""
     low: int | None
     high: int | None
     density: float | None
@@ -39,6 +47,10 @@ class Street:
     flow_out: float | None
     basis: str | None
     at: datetime
+
+    @property
+    def counts(self) -> Counts:
+        return msgspec.json.decode(self.told, type=Counts)
 
     @property
     def vehicles(self) -> int:
@@ -131,7 +143,7 @@ async def streets(connection: AsyncConnection) -> list[Street]:
                 zone=zone,
                 level=level["level"] if level else None,
                 since=level["since"] if level else None,
-                counts=msgspec.json.decode(latest["counts"], type=Counts),
+                told=latest["counts"],
                 low=measure["low"] if measure else None,
                 high=measure["high"] if measure else None,
                 density=measure["density"] if measure else None,
@@ -169,8 +181,13 @@ async def put_streets(connection: AsyncConnection, features: Sequence[Feature]) 
     """All streets anew; open warnings stay until their level falls."""
     await connection.execute(delete(street_zone))
     await connection.execute(delete(street_place))
+    await connection.execute(delete(street_district))
     for feature in features:
         known = feature.properties
+        if known.street is None:
+            outline = {"district": known.district, "geometry": json.dumps(feature.geometry)}
+            await connection.execute(street_district.insert().values(outline))
+            continue
         values = {"street": known.street, "district": known.district, "geometry": json.dumps(feature.geometry)}
         await connection.execute(street_place.insert().values(values))
         for name in known.zones:
@@ -270,6 +287,16 @@ async def forget_warnings(connection: AsyncConnection, before: datetime) -> int:
     """Those that were closed before it go; how many."""
     gone = await connection.execute(delete(street_warning).where(street_warning.c.closed_at < before))
     return gone.rowcount
+
+
+async def plan(connection: AsyncConnection) -> rules.Plan:
+    """The city as it was imported."""
+    streets = await connection.execute(select(street_place).order_by(street_place.c.street))
+    outlines = await connection.execute(select(street_district))
+    return rules.plan(
+        [(row.street, row.district, json.loads(row.geometry)) for row in streets],
+        {row.district: json.loads(row.geometry) for row in outlines},
+    )
 
 
 async def districts(connection: AsyncConnection) -> dict[tuple[str, str, str], tuple[str, str]]:

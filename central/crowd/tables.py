@@ -45,6 +45,14 @@ street_place = Table(
     Column("geometry", Text, nullable=False),  # GeoJSON
 )
 
+# The outlines of districts that were imported; of others the map draws what their streets span.
+street_district = Table(
+    "street_district",
+    metadata,
+    Column("district", Text, primary_key=True),
+    Column("geometry", Text, nullable=False),  # GeoJSON
+)
+
 # Which counted zones look at which street; one street may be seen by several cameras.
 street_zone = Table(
     "street_zone",

@@ -1,7 +1,7 @@
 """The only door to streets by the minute and by the hour. Each new measure is folded in once, whatever the order."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,7 +11,6 @@ from sqlalchemy import case, delete, func, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from central import db
-from central.crowd import service as crowd
 from central.history.tables import street_purge, street_rollup
 from models.wire.events import CrowdMeasured, Event
 
@@ -90,6 +89,26 @@ def _began(moment: datetime, span_s: int) -> datetime:
     return datetime.fromtimestamp(moment.timestamp() // span_s * span_s, UTC)
 
 
+async def recent(
+    connection: AsyncConnection, now: datetime
+) -> dict[tuple[str, ...], tuple[float | None, float | None]]:
+    """Of each zone (site, edge, camera, zone): the mean of its last three minutes, and of the ten before them."""
+    held = street_rollup.c
+    turn, since = now - timedelta(minutes=3), now - timedelta(minutes=13)
+    bodies = held.people + held.vehicles + held.moving
+    late = held.began >= turn
+    parts = [func.sum(case((which, what), else_=0)) for which in (late, ~late) for what in (bodies, held.looks)]
+    zone = [held[name] for name in _KEY[:4]]
+    rows = await connection.execute(
+        select(*zone, *parts).where(held.span_s == MINUTE_S, held.began >= since, held.began <= now).group_by(*zone)
+    )
+    return {tuple(row[:4]): (_mean(row[4], row[5]), _mean(row[6], row[7])) for row in rows}
+
+
+def _mean(total: int, looks: int) -> float | None:
+    return int(total) / int(looks) if looks else None
+
+
 # ---- what may be kept
 
 
@@ -101,9 +120,16 @@ class Keep:
     hour_days: int = 400
 
 
-async def purge(engine: AsyncEngine, keep: Keep, now: datetime, *, since: datetime) -> int | None:
-    """Delete what is older, and warnings that were closed as long ago as an hour is kept. One row says what went and
-    that nothing is left. None when there is such a row `since` then: another replica was here.
+async def purge(
+    engine: AsyncEngine,
+    keep: Keep,
+    now: datetime,
+    *,
+    since: datetime,
+    warnings: Callable[[AsyncConnection, datetime], Awaitable[int]],
+) -> int | None:
+    """Delete what is older, and by `warnings` those that were closed as long ago as an hour is kept. One row says what
+    went and that nothing is left. None when there is such a row `since` then: another replica was here.
     """
     before = {MINUTE_S: now - timedelta(days=keep.minute_days), HOUR_S: now - timedelta(days=keep.hour_days)}
     old = {
@@ -118,7 +144,7 @@ async def purge(engine: AsyncEngine, keep: Keep, now: datetime, *, since: dateti
         if last is not None and last >= since:
             return None
         gone = {s: (await connection.execute(delete(street_rollup).where(which))).rowcount for s, which in old.items()}
-        warnings = await crowd.forget_warnings(connection, before[HOUR_S])
+        forgotten = await warnings(connection, before[HOUR_S])
         counted = await connection.execute(select(func.count()).select_from(street_rollup).where(or_(*old.values())))
         row = {
             "at": now,
@@ -126,9 +152,9 @@ async def purge(engine: AsyncEngine, keep: Keep, now: datetime, *, since: dateti
             "hours_before": before[HOUR_S],
             "minutes": gone[MINUTE_S],
             "hours": gone[HOUR_S],
-            "warnings": warnings,
+            "warnings": forgotten,
             "left": counted.scalar_one(),
         }
         await connection.execute(street_purge.insert().values(**row))
     _log.info("purged of streets: %(minutes)d minutes, %(hours)d hours, %(warnings)d warnings; %(left)d left", row)
-    return gone[MINUTE_S] + gone[HOUR_S] + warnings
+    return gone[MINUTE_S] + gone[HOUR_S] + forgotten

@@ -33,6 +33,7 @@ from edge.gate.outbox import InUse, Outbox, Ranges, Thinned, Urgency
 from edge.gate.screen import Override, Pairing, Screen, Showing
 from edge.gate.signer import Signer
 from edge.gate.snapshot import Pins, Snapshot, Snapshots
+from edge.gate.stills import Stills
 from edge.gate.uuid7 import uuid7
 from edge.gate.verdict import Painting, Verdicts, decide, masked
 from edge.settings import Camera, Central, EdgeSettings
@@ -150,6 +151,10 @@ class Gate:
             still=self._still,
             say=self.link.answer,
         )
+        self.stills: Stills | None = None
+        if central.stills_seconds is not None:
+            box = Box(settings.site, settings.edge)
+            self.stills = Stills(central.http, box, every_s=central.stills_seconds, known=known)
         self.snapshots: Snapshots | None = None
         if sign_key is not None:
             self.snapshots = Snapshots(
@@ -222,6 +227,8 @@ class Gate:
             self.snapshots.start()
         if self.renewal:
             self.renewal.start()
+        if self.stills:
+            self.stills.start()
         self._clock.start()
         for eye in self._eyes:
             eye.start()
@@ -243,6 +250,8 @@ class Gate:
         if self.snapshots:
             self.snapshots.close()
         self.answers.close()
+        if self.stills:
+            self.stills.close()
         self.evidence.close()
         self.outbox.close()
 
@@ -282,6 +291,8 @@ class Gate:
                 "snapshots": self.snapshots.fetched if self.snapshots else 0,
                 "snapshots_refused": self.snapshots.refused if self.snapshots else 0,
                 **({"certificate_days": self.renewal.days_left} if self.renewal else {}),
+                "stills": self.stills.brought if self.stills else 0,
+                "stills_failed": self.stills.failed if self.stills else 0,
                 "config_refused": self.configuration.refusals,
                 "commands_refused": self.answers.refused,
                 "strange_films": self.evidence.strange_films,
@@ -314,6 +325,11 @@ class Gate:
             case Still():
                 self._stills[seen.camera] = seen
                 self.screen.still(seen.camera, seen.jpeg, seen.seen_at)
+                if self.stills and self._watch_of(seen.camera) == "traffic":
+                    self.stills.put(seen)
+
+    def _watch_of(self, name: str) -> str | None:
+        return next((camera.watch for camera in self._settings.cameras if camera.id == name), None)
 
     # What was seen
 

@@ -6,9 +6,10 @@ Server-sent events over a plain streaming response: the bytes of a state are mad
 import asyncio
 import json
 import logging
+import math
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 
 from starlette.exceptions import HTTPException
 from starlette.responses import StreamingResponse
@@ -17,9 +18,11 @@ from models.view.page import BUILD
 
 _log = logging.getLogger(__name__)
 
-Render = Callable[[str, tuple[str, ...]], Awaitable[str]]
+Render = Callable[..., Awaitable[str]]
 """A language and the places that the reader may see (none: all) to the HTML of a topic's whole present state: one
-element with an id. It is made once for all readers of both, so it must not look at who is asking."""
+element with an id. It is made once for all readers of both, so it must not look at who is asking. Of a topic that has
+views, as third the words after its `~`, whatever a reader wrote there."""
+_LONGEST_VIEW = 400
 _KEPT_STATES = 512
 """Bounds the states that are kept: as many as topics, languages and sets of places that are read at a time."""
 
@@ -33,8 +36,23 @@ class Feed:
     A reader holds no queue: it remembers the version it was sent and is sent the newest one, however slow it is.
     """
 
-    def __init__(self, topics: Mapping[str, Render], *, build: str = BUILD, beat_seconds: float = 2.0) -> None:
+    def __init__(
+        self,
+        topics: Mapping[str, Render],
+        *,
+        build: str = BUILD,
+        beat_seconds: float = 2.0,
+        views: Collection[str] = (),
+        paces: Mapping[str, float] | None = None,
+    ) -> None:
+        """`views`: topics that may be asked for as `topic~view`. `paces`: the least seconds between two states of a
+        topic that changes all the time; a change after a quiet while is told at once.
+        """
         self._topics = dict(topics)
+        self._views = frozenset(views)
+        self._paces = dict(paces or {})
+        self._advanced: dict[str, float] = {}
+        self._due: set[str] = set()
         self._build = build
         self._beat_seconds = beat_seconds
         self._versions = dict.fromkeys(self._topics, 0)
@@ -83,7 +101,7 @@ class Feed:
 
     def stream(self, topics: Sequence[str], lang: str, places: tuple[str, ...] = ()) -> StreamingResponse:
         """The endless answer of `GET /live`. Raises HTTPException(404) on a topic that is not here."""
-        if not topics or any(topic not in self._topics for topic in topics):
+        if not topics or not all(map(self._knows, topics)):
             raise HTTPException(404)
         self._loop = asyncio.get_running_loop()
         return StreamingResponse(
@@ -91,6 +109,10 @@ class Feed:
             media_type="text/event-stream",
             headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
         )
+
+    def _knows(self, asked: str) -> bool:
+        topic, _, view = asked.partition("~")
+        return topic in self._topics and (not view or (topic in self._views and len(view) <= _LONGEST_VIEW))
 
     @property
     def readers(self) -> int:
@@ -106,6 +128,19 @@ class Feed:
             _log.debug("the feed's loop is closed")
 
     def _advance(self, topic: str) -> None:
+        if topic in self._due:
+            return
+        loop = asyncio.get_running_loop()
+        wait = self._advanced.get(topic, -math.inf) + self._paces.get(topic, 0.0) - loop.time()
+        if wait > 0:
+            self._due.add(topic)
+            loop.call_later(wait, self._advance_now, topic)
+        else:
+            self._advance_now(topic)
+
+    def _advance_now(self, topic: str) -> None:
+        self._due.discard(topic)
+        self._advanced[topic] = asyncio.get_running_loop().time()
         if topic in self._versions:  # it may have gone meanwhile
             self._versions[topic] += 1
         self._wake()
@@ -128,7 +163,7 @@ class Feed:
                     first, beats = beats < 0, self._beats
                     yield self._beat() if first else self._last_beat
                 for topic in topics:
-                    version = self._versions.get(topic)
+                    version = self._versions.get(topic.partition("~")[0])
                     if version is None:
                         return
                     if sent.get(topic) != version:
@@ -158,7 +193,7 @@ class Feed:
 
     async def _state(self, key: _Key) -> bytes | None:
         """The message of the present state, rendered once for all readers of this version; None when it cannot be."""
-        version = self._versions.get(key[0], 0)
+        version = self._versions.get(key[0].partition("~")[0], 0)
         kept = self._states.get(key)
         if kept is None or kept[0] != version or (kept[1].done() and kept[1].result() is None):
             kept = (version, asyncio.create_task(self._render(*key)))
@@ -171,9 +206,10 @@ class Feed:
         # A reader that leaves must not take the others' rendering with it.
         return await asyncio.shield(kept[1])
 
-    async def _render(self, topic: str, lang: str, places: tuple[str, ...]) -> bytes | None:
+    async def _render(self, asked: str, lang: str, places: tuple[str, ...]) -> bytes | None:
+        topic, _, view = asked.partition("~")
         try:
-            html = await self._topics[topic](lang, places)
+            html = await self._topics[topic](lang, places, *([view] if view else []))
         except Exception:  # noqa: BLE001  (any room's code; one topic's fault stays its own)
             _log.exception("topic %s cannot be rendered; its streams end and their screens say so", topic)
             return None

@@ -29,7 +29,7 @@ from central.registry.service import take_rows
 from models.passes.city_pass import PREFIX
 from models.view.page import LANGS
 from models.wire.events import CameraHealth, Counts, CrowdLevel, EdgeState, ZoneBreached, join, to_json
-from scripts.city.screens import Central, chromium, probed
+from scripts.city.screens import Central, chromium, probed, until
 from tests.central.city import City
 from tests.looks import unfit, violations
 
@@ -45,6 +45,13 @@ PAGES = (
     "/imports", "/people", "/audit", "/password",
 )  # fmt: skip
 AN = "001080000001"
+# the smallest picture that a browser shows
+JPEG = bytes.fromhex(
+    "ffd8ffe000104a46494600010100000100010000ffdb004300"
+    + "01" * 64
+    + "ffc0000b080001000101011100ffc4001400010000000000"
+    "0000000000000000000009ffc40014100100000000000000000000000000000000ffda0008010100003f0054dfffd9"
+)
 LONG = "nha-b-tang-2-phong-201-den-216-hanh-lang-phia-dong"
 
 
@@ -172,6 +179,19 @@ def test_a_file_of_residents_is_brought_in_by_the_page(page: Page, central: Cent
     assert rows[1] == "3,number: neither 12 digits (CCCD) nor 9 (CMND),*,'=HYPERLINK(),**,1981,Nữ,Đống Đa"
     page.goto(f"http://127.0.0.1:{central.port}/audit")
     assert "imported" in page.inner_text("main")
+
+
+def test_a_picture_on_the_wall_gives_way_to_a_newer_one_without_a_blink(page: Page, central: Central) -> None:
+    where = f"http://127.0.0.1:{central.port}/stills/cp-014/edge-01/cam-2"
+    page.goto(f"http://127.0.0.1:{central.port}/traffic")
+    for number in (1, 2):
+        taken = datetime.now(UTC)
+        answer = httpx.put(where, content=JPEG, headers={"Taken-At": taken.isoformat()}, trust_env=False)
+        assert answer.status_code == 204
+        until(page, f"document.querySelector('img[data-still]')?.src.includes('{taken.timestamp()}')")
+        if number == 1:
+            page.evaluate("document.querySelector('img[data-still]').mine = true")
+    assert page.evaluate("document.querySelector('img[data-still]').mine")
 
 
 @pytest.mark.parametrize("lang", LANGS)

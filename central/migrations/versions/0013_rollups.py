@@ -1,4 +1,4 @@
-"""Streets by the minute and by the hour, and the nights on which the old ones went."""
+"""Streets by the minute and by the hour, the nights on which the old ones went, outlines of districts."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -28,7 +28,13 @@ def upgrade() -> None:
         *(sa.Column(name, sa.BigInteger(), nullable=False) for name in _NUMBERS),
         sa.PrimaryKeyConstraint("site", "edge", "camera", "zone", "span_s", "began", name=op.f("pk_street_rollup")),
     )
-    op.create_index(op.f("ix_street_rollup_span_s"), "street_rollup", ["span_s", "began"], unique=False)
+    op.create_index(op.f("ix_street_rollup_span_s_began"), "street_rollup", ["span_s", "began"], unique=False)
+    op.create_table(
+        "street_district",
+        sa.Column("district", sa.Text(), nullable=False),
+        sa.Column("geometry", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("district", name=op.f("pk_street_district")),
+    )
     op.create_table(
         "street_purge",
         sa.Column("at", Moment(), nullable=False),

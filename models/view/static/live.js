@@ -77,8 +77,19 @@ function focusMark(part) {
   };
 }
 
+// A row that changes keeps its picture until the newer one is there, so that nothing blinks.
+function keepPicture(old, fresh) {
+  const [was, next] = [old, fresh].map((part) => part.querySelector("img[data-still]"));
+  if (!was || !next) return;
+  const [src, alt] = [next.getAttribute("src"), next.alt];
+  next.replaceWith(was);
+  if (was.getAttribute("src") !== src) was.src = src;
+  was.alt = alt;
+}
+
 function swap(old, fresh) {
   const refocus = focusMark(old);
+  keepPicture(old, fresh);
   old.replaceWith(fresh);
   refocus(fresh);
   ring(fresh);
@@ -115,7 +126,7 @@ function blend(old, fresh) {
     return;
   } else return swap(old, fresh);
   if (fresh.dataset.v) old.dataset.v = fresh.dataset.v;
-  old.className = fresh.className;
+  old.setAttribute("class", fresh.getAttribute("class") ?? ""); // an SVG's className cannot be set
 }
 
 function place(html) {
@@ -314,6 +325,7 @@ function second() {
   for (const sign of document.querySelectorAll("[data-clock]")) sign.textContent = clock;
   for (const sign of document.querySelectorAll("[data-since]")) {
     const age = Math.max(0, now / 1000 - Number(sign.dataset.since));
+    if (sign.dataset.stale) sign.closest("[data-key]")?.classList.toggle("stale", age > Number(sign.dataset.stale));
     sign.textContent = age < 3600 ? `${two(age / 60)}:${two(age % 60)}` : `${two(age / 3600)}:${two((age / 60) % 60)}:${two(age % 60)}`;
   }
   if (!document.hidden) document.querySelectorAll("img[data-refresh]").forEach(refresh);

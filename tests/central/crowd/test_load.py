@@ -12,6 +12,12 @@ def feature(street: str, *zones: str) -> dict[str, Any]:
     return {"type": "Feature", "properties": properties, "geometry": {"type": "Point", "coordinates": [105.8, 21.0]}}
 
 
+def outline(district: str) -> dict[str, Any]:
+    ring = [[105.8, 21.0], [105.9, 21.0], [105.9, 21.1], [105.8, 21.0]]
+    shape = {"type": "Polygon", "coordinates": [ring]}
+    return {"type": "Feature", "properties": {"district": district}, "geometry": shape}
+
+
 def write(folder: Path, *features: object) -> Path:
     path = folder / "streets.geojson"
     path.write_text(json.dumps({"type": "FeatureCollection", "features": features}), encoding="utf-8")
@@ -24,6 +30,11 @@ def test_streets_come_with_their_district_and_zones(tmp_path: Path) -> None:
     assert one.properties.zones == ("cp-1/cam-1/road",)
 
 
+def test_a_polygon_without_a_street_is_the_outline_of_its_district(tmp_path: Path) -> None:
+    street, area = read(write(tmp_path, feature("Phố Huế"), outline("Ba Đình")))
+    assert (street.properties.street, area.properties.street) == ("Phố Huế", None)
+
+
 @pytest.mark.parametrize(
     ("features", "said"),
     [
@@ -31,6 +42,8 @@ def test_streets_come_with_their_district_and_zones(tmp_path: Path) -> None:
         ([feature("Phố Huế", "cam-1")], r"feature 1: properties.zones.0"),
         ([feature("Phố Huế"), feature("Phố Huế")], "feature 2: .* there already"),
         ([feature("Phố Huế", "a/b/c"), feature("Hàng Bài", "a/b/c")], "feature 2: .* there already"),
+        ([outline("Ba Đình"), outline("Ba Đình")], "feature 2: .* there already"),
+        ([outline("Ba Đình") | {"geometry": None}], "feature 1: a polygon alone"),
     ],
 )
 def test_a_fault_names_its_feature(tmp_path: Path, features: list[object], said: str) -> None:

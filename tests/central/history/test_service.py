@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from central.crowd import service as crowd
 from central.history import service
 from central.history.service import HOUR_S, MINUTE_S, Keep
 from central.history.tables import street_purge, street_rollup
@@ -70,13 +71,17 @@ def test_an_absurd_count_does_not_spoil_the_sums(city: City) -> None:
     assert [row["people"] for row in spans(city, HOUR_S)] == [3_000_005]
 
 
+async def purged(engine: AsyncEngine, keep: Keep) -> int | None:
+    return await service.purge(engine, keep, NOW, since=NOW - timedelta(hours=6), warnings=crowd.forget_warnings)
+
+
 def test_the_nights_purge_takes_old_minutes_and_old_hours_once_and_proves_it(city: City) -> None:
     for days in (0, 7, 9, 29):
         city.take(measure(city, 3, at=NOW - timedelta(days=days)))
 
     async def purge(engine: AsyncEngine) -> list[int | None]:
         keep = Keep(minute_days=8, hour_days=20)
-        return [await service.purge(engine, keep, NOW, since=NOW - timedelta(hours=6)) for _ in range(2)]
+        return [await purged(engine, keep) for _ in range(2)]
 
     assert city.run(purge) == [3, None]
     assert len(spans(city, MINUTE_S)) == 2

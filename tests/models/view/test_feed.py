@@ -158,3 +158,30 @@ def test_an_unknown_topic_is_not_found() -> None:
 def test_touching_an_unknown_topic_is_a_fault() -> None:
     with pytest.raises(KeyError, match="other"):
         Feed({"board": Board().render}).touch("other")
+
+
+def test_a_view_is_a_state_of_its_own_that_changes_with_its_topic() -> None:
+    async def render(lang: str, _places: tuple[str, ...], view: str = "whole") -> str:
+        return f"<p>{lang} {view} {board.value}</p>"
+
+    board = Board(7)
+    feed = Feed({"wall": render, "board": board.render}, views={"wall"})
+    with serving(feed) as port, reading(port, "topics=wall~2.Hue") as until:
+        assert until("vi ") == "data: <p>vi 2.Hue 7</p>"
+        board.value = 8
+        feed.touch("wall")
+        assert until("vi ") == "data: <p>vi 2.Hue 8</p>"
+        for asked in ("board~2", "wall~" + "x" * 500, "strange~2"):
+            assert httpx.get(f"http://127.0.0.1:{port}/live?topics={asked}", trust_env=False).status_code == 404
+
+
+def test_what_changes_all_the_time_is_told_at_its_pace_and_the_last_change_is_never_lost() -> None:
+    board = Board()
+    feed = Feed({"board": board.render}, paces={"board": 0.2})
+    with serving(feed) as port, reading(port) as until:
+        until("vi 0")
+        for board.value in range(1, 200):
+            feed.touch("board")
+            time.sleep(0.001)
+        until("vi 199")
+    assert len(board.rendered) < 20
