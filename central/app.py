@@ -138,6 +138,7 @@ class Central:
         self.app.include_router(imports_routes.routes(importing))
         self.app.include_router(issuing_routes.routes(self._engine, keys, pages))
         self.app.include_router(pass_routes.routes(self._engine, pages))
+        self.app.include_router(pass_routes.officers(self._engine, pages))
         self.app.include_router(delivery.routes(self._desk, self._feed.touch, pages))
         self.app.include_router(snapshot_routes.routes(self._order.folder, keys, settings.snapshot.carry))
         authority = Authority(Path(settings.https.pki)) if settings.https else None

@@ -1,6 +1,7 @@
 """What of a scan may be believed. Pure."""
 
 import math
+import re
 from datetime import datetime, timedelta
 
 from msgspec import UNSET
@@ -26,6 +27,18 @@ def moment_of(event: Event, now: datetime, *, late: bool) -> datetime:
 def differs(shown: Outcome, decided: Outcome) -> bool:
     """Whether somebody has to know. A CHECK that would have been a PASS is not news: an officer has looked."""
     return shown != decided and (shown, decided) != (Outcome.CHECK, Outcome.PASS)
+
+
+_RUN = "01234567890"
+PIN = re.compile("[0-9]{6,12}")
+
+
+def pin_fault(pin: str) -> str | None:
+    """The catalogue's key for what is wrong with a PIN: it is typed at a gate, where others stand beside."""
+    if not PIN.fullmatch(pin):
+        return "officers.pin_short"
+    is_run = pin in _RUN or pin in _RUN[::-1]
+    return "officers.pin_plain" if is_run or len(set(pin)) < 3 else None
 
 
 _LEAST_KM = 1.0

@@ -11,11 +11,13 @@ from typing import Any, Literal
 
 import msgspec
 from msgspec import UNSET
-from sqlalchemy import RowMapping, case, func, or_, select
+from sqlalchemy import RowMapping, case, delete, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from central import db
 from central.alerts import service as alerts
+from central.auth import service as auth
+from central.auth.rules import Role
 from central.keys import Keys
 from central.passes import rules
 from central.passes.tables import answered, decision, painted, pin
@@ -238,16 +240,50 @@ async def documents(connection: AsyncConnection, now: datetime) -> list[bytes]:
 
 async def for_gates(connection: AsyncConnection, now: datetime) -> list[tuple[str, bytes]]:
     """(kind, content) of what every gate gets of this room."""
-    rows = await connection.execute(select(pin).order_by(pin.c.officer))
-    officers = [Officer(name=row.officer, salt=row.salt, hash=row.hash) for row in rows]
     told = [("policy", document) for document in await documents(connection, now)]
+    pins = {row.officer: row for row in await connection.execute(select(pin))}
+    officers = [
+        Officer(name=one.name, salt=pins[one.name].salt, hash=pins[one.name].hash, places=one.places)
+        for one in await overriders(connection)
+        if one.has_pin
+    ]
     return [*told, ("officers", msgspec.json.encode(officers))] if officers else told
 
 
-async def set_pin(connection: AsyncConnection, officer: str, salt: bytes, hashed: bytes) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Overrider:
+    """Who may decide otherwise at a gate, once there is a PIN."""
+
+    name: str
+    full_name: str
+    places: tuple[str, ...]
+    has_pin: bool
+
+
+async def overriders(connection: AsyncConnection) -> list[Overrider]:
+    """Officers and supervisors who are let in at all: whoever is switched off loses this with the next snapshot."""
+    pins = set((await connection.execute(select(pin.c.officer))).scalars())
+    return [
+        Overrider(name=one.name, full_name=one.full_name, places=one.places, has_pin=one.name in pins)
+        for one in await auth.accounts(connection)
+        if one.active and {Role.OFFICER, Role.SUPERVISOR} & set(one.roles)
+    ]
+
+
+async def set_pin(connection: AsyncConnection, officer: str, salt: bytes, hashed: bytes) -> bool:
+    """False: it is nobody who may decide otherwise."""
+    if officer not in {one.name for one in await overriders(connection)}:
+        return False
     statement = db.insert(connection, pin).values(officer=officer, salt=salt, hash=hashed)
     new = {"salt": statement.excluded.salt, "hash": statement.excluded.hash}
     await connection.execute(statement.on_conflict_do_update(index_elements=["officer"], set_=new))
+    return True
+
+
+async def take_pin(connection: AsyncConnection, officer: str) -> bool:
+    """Whether there was one."""
+    gone = await connection.execute(delete(pin).where(pin.c.officer == officer).returning(pin.c.officer))
+    return gone.scalar_one_or_none() is not None
 
 
 async def record_overridden(connection: AsyncConnection, event: Event, told: PassOverridden, *, late: bool) -> None:

@@ -20,7 +20,7 @@ from central.records import rules
 from central.registry import service as registry
 from models.passes.facts import BadFact
 from models.passes.names import name_key
-from models.view.page import lang_of, same_origin
+from models.view.page import given, lang_of
 
 Purpose = Annotated[str, Query(min_length=3, max_length=200)]
 _KINDS = {12: "cccd", 9: "cmnd"}
@@ -50,19 +50,6 @@ def _person(text: str) -> bytes:
 def _shown(rows: RowMapping) -> dict[str, Any]:
     """A row as JSON; a resident's id in hex. It says nothing of the number."""
     return {name: value.hex() if isinstance(value, bytes) else value for name, value in rows.items()}
-
-
-async def _given(request: Request) -> dict[str, Any]:
-    """A form's fields or a JSON object, whichever came."""
-    if request.headers.get("content-type", "").startswith("application/json"):
-        try:
-            given = msgspec.json.decode(await request.body())
-        except msgspec.DecodeError as error:
-            raise HTTPException(422, f"body: {error}") from error
-        return given if isinstance(given, dict) else {}
-    if not same_origin(request):
-        raise HTTPException(403, "send it from the page itself")
-    return {name: value for name, value in (await request.form()).items() if value != ""}
 
 
 def _read(kind: type[BaseModel], given: Mapping[str, Any]) -> Any:
@@ -160,7 +147,7 @@ def routes(engine: AsyncEngine, keys: Keys, pages: jinja2.Environment) -> APIRou
     @router.post("/registry/find")
     async def find(request: Request) -> Response:
         """POST, so that no number is in an address or a log."""
-        asked = _read(Find, await _given(request))
+        asked = _read(Find, await given(request))
         people = await desk.find(asked)
         if request.headers.get("content-type", "").startswith("application/json"):
             return JSONResponse(_plain(people))
@@ -177,20 +164,20 @@ def routes(engine: AsyncEngine, keys: Keys, pages: jinja2.Environment) -> APIRou
     async def enter(request: Request, person: str, record: str, purpose: Purpose) -> Response:
         if record not in rules.RECORDS:
             raise HTTPException(404, f"no such record; one of: {', '.join(rules.RECORDS)}")
-        told = _read(rules.RECORDS[record], await _given(request))
+        told = _read(rules.RECORDS[record], await given(request))
         ids = await desk.enter(_person(person), record, told)
         return _done(request, person, purpose, {"facts": ids})
 
     @router.post("/facts/{line}/correct")
     async def correct(request: Request, line: int, purpose: Purpose) -> Response:
         """With a value: this instead, from the same beginning. Without: it was never so."""
-        given = await _given(request)
-        number = await desk.correct(line, _read(Correct, given), purpose)
-        return _done(request, str(given.get("person", "")), purpose, {"facts": [number]})
+        told = await given(request)
+        number = await desk.correct(line, _read(Correct, told), purpose)
+        return _done(request, str(told.get("person", "")), purpose, {"facts": [number]})
 
     @router.post("/zones")
     async def zone(request: Request) -> Response:
-        told = _read(rules.Zone, await _given(request))
+        told = _read(rules.Zone, await given(request))
         async with db.writing(engine) as connection:
             await registry.set_zone(
                 connection, told.ward, told.level, from_=told.from_, until=told.until, now=datetime.now(UTC)

@@ -130,6 +130,7 @@ def _opened(told: wire.Snapshot, folder: Path, own: X25519PrivateKey) -> Snapsho
                 officer
                 for listed in parts.get("officers", [])
                 for officer in msgspec.json.decode(listed, type=list[wire.Officer])
+                if not officer.places or told.site in officer.places
             ),
             seal_key=bytes(parts["seal"][0]) if "seal" in parts else None,
             secret=opening.secret,

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import jinja2
+import msgspec
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -126,6 +127,19 @@ def same_origin(request: Request) -> bool:
     """Whether a POST comes from a page of ours: its Origin names the host it was sent to."""
     origin = request.headers.get("origin", "")
     return origin.partition("://")[2] == request.headers.get("host", "") != ""
+
+
+async def given(request: Request) -> dict[str, Any]:
+    """A form's fields or a JSON object, whichever came. An empty field says nothing."""
+    if request.headers.get("content-type", "").startswith("application/json"):
+        try:
+            told = msgspec.json.decode(await request.body())
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise HTTPException(422, f"body: {error}") from error
+        return told if isinstance(told, dict) else {}
+    if not same_origin(request):
+        raise HTTPException(403, "send it from the page itself")
+    return {name: value for name, value in (await request.form()).items() if value != ""}
 
 
 def clock(moment: datetime) -> str:

@@ -61,6 +61,8 @@ class Officer(Struct, frozen=True, kw_only=True):
     name: str
     salt: bytes
     hash: bytes
+    places: tuple[str, ...] = ()
+    """Posts at which this counts; none: all."""
 
 
 def pin_hash(pin: str, salt: bytes) -> bytes:

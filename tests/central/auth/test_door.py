@@ -126,6 +126,8 @@ CLOSELY_HELD = {
     "POST /tokens/{name}/revoke": "admin",
     "POST /screens": "admin",
     "GET /audit": "admin",
+    "POST /officers": "admin",
+    "POST /pin": "officer supervisor",
     "POST /imports": "admin",
     "GET /imports/{upload}": "admin",
     "GET /imports/{upload}/rejected.csv": "admin",
