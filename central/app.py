@@ -90,6 +90,7 @@ class Central:
             pass_fresh_seconds=settings.pass_fresh_seconds,
             breach_fresh_seconds=settings.breach_fresh_seconds,
             keep_days=settings.keep_days,
+            limits=limits.read(Path(settings.limits)),
         )
         self._order = snapshot.Order(
             database=settings.database,
@@ -108,7 +109,7 @@ class Central:
         pages = environment(_PAGES)
         pages.globals |= {"who": who, "may": lambda what: access.may_do(who(), what)}
         importing = imports_routes.Imports(self._engine, self._shelf, pages, most_mb=settings.import_mb)
-        traffic = crowd.Traffic(self._engine, pages, limits.read(Path(settings.limits)), self._stills)
+        traffic = crowd.Traffic(self._engine, pages, self._desk.limits, self._stills)
         self._feed = Screens(
             {
                 IMPORTS: importing.render,

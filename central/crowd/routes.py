@@ -52,7 +52,7 @@ class Kept:
 class Traffic:
     """The wall. Reads the open state, whole, each time, and beside it what changes seldom."""
 
-    def __init__(self, engine: AsyncEngine, pages: jinja2.Environment, limits: Limits, stills: Stills) -> None:
+    def __init__(self, engine: AsyncEngine, pages: jinja2.Environment, limits: Limits | None, stills: Stills) -> None:
         self._engine = engine
         self._limits = limits
         self._stills = stills
@@ -112,8 +112,10 @@ class Traffic:
             plan=wall.plan,
             cameras=wall.cameras,
             warnings=wall.warnings,
-            actions={int(level): getattr(action, lang) for level, action in self._limits.actions.items()},
-            directive=self._limits.title,
+            actions={int(level): getattr(action, lang) for level, action in self._limits.actions.items()}
+            if self._limits
+            else {},
+            directive=self._limits.title if self._limits else "",
         )
 
 

@@ -23,6 +23,11 @@ from central.crowd.tables import (
     street_warning,
     street_zone,
 )
+from central.notify import service as notify
+from central.notify.rules import Kind
+from central.notify.service import News
+from models.limits import Limits
+from models.view.page import Lang, clock, text
 from models.wire.events import Counts, CrowdLevel, CrowdMeasured, Event
 
 _KEY = ("site", "edge", "camera", "zone", "epoch")
@@ -197,19 +202,22 @@ async def put_streets(connection: AsyncConnection, features: Sequence[Feature]) 
             )
 
 
-async def warn(connection: AsyncConnection, told: Sequence[Event], now: datetime) -> bool:
-    """Once levels are recorded: one open warning for each crowded street, none for a calm one; whether any changed."""
+async def warn(connection: AsyncConnection, told: Sequence[Event], now: datetime, limits: Limits | None = None) -> bool:
+    """Once levels are recorded: one open warning for each crowded street, none for a calm one; whether any changed.
+    Whoever is to hear of a district's streets outside the browser is told of each new and each worse one, once, with
+    what `limits` recommends.
+    """
     cameras = {(event.site, event.camera) for event in told}
     sites = {site for site, _ in cameras}
     rows = await connection.execute(select(street_zone).where(street_zone.c.site.in_(sites)))
     touched = {row.street for row in rows if (row.site, row.camera) in cameras}
     changed = False
     for street in sorted(touched):
-        changed |= await _judge(connection, street, now)
+        changed |= await _judge(connection, street, now, limits)
     return changed
 
 
-async def _judge(connection: AsyncConnection, street: str, now: datetime) -> bool:
+async def _judge(connection: AsyncConnection, street: str, now: datetime, limits: Limits | None) -> bool:
     joined = street_level.join(
         street_zone,
         (street_level.c.site == street_zone.c.site)
@@ -248,7 +256,27 @@ async def _judge(connection: AsyncConnection, street: str, now: datetime) -> boo
             },
         )
     )
+    opened = await connection.execute(
+        select(*(street_warning.c[name] for name in Warned.__dataclass_fields__)).where(
+            street_warning.c.street == street, street_warning.c.closed_at.is_(None)
+        )
+    )
+    one = Warned(**opened.mappings().one())
+    if one.state == State.SENT:
+        news = News(key=f"street/{one.id}/{one.level}", kind=Kind.STREET, place=one.district, words=_words(one, limits))
+        await notify.tell(connection, news, now)
     return True
+
+
+def _words(one: Warned, limits: Limits | None) -> notify.Words:
+    def words(lang: Lang) -> tuple[str, str]:
+        level = text(lang, f"desk.level_{one.level}")
+        action = next((a for known, a in limits.actions.items() if int(known) == one.level), None) if limits else None
+        advice = text(lang, "crowd.out_advice", action=getattr(action, lang)) if action else ""
+        title = text(lang, "crowd.out_title", street=one.street, district=one.district, level=level)
+        return title, text(lang, "crowd.out_body", level=level, clock=clock(one.first_at), advice=advice).strip()
+
+    return words
 
 
 def _at(places: Sequence[str]) -> Any:

@@ -27,6 +27,7 @@ from central.passes import service as passes
 from central.quarantine import service as quarantine
 from central.sites import service as sites
 from central.sites.rules import Came
+from models.limits import Limits
 from models.passes.policy import Policy
 from models.wire.events import (
     CameraStatus,
@@ -67,6 +68,8 @@ class Desk:
     pass_fresh_seconds: float = 2.0
     breach_fresh_seconds: float = 300.0
     keep_days: int = 30
+    limits: Limits | None = None
+    """The directive whose actions districts are advised to take."""
 
 
 @dataclass(frozen=True)
@@ -135,7 +138,7 @@ async def _breached(work: _Round, told: Sequence[tuple[Event, ZoneBreached]]) ->
 
 async def _level(work: _Round, told: Sequence[tuple[Event, CrowdLevel]]) -> None:
     await crowd.record_levels(work.connection, told)
-    await crowd.warn(work.connection, [happened for happened, _ in told], work.now)
+    await crowd.warn(work.connection, [happened for happened, _ in told], work.now, work.desk.limits)
     work.touched.add(STREETS)
 
 

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from central import db
 from central.inbox.intake import Desk, Message, Taken, take
 from central.keys import Keys
+from models import limits
 from models.passes.outcome import Outcome
 from models.passes.policy import load as load_policy
 from models.wire import events
@@ -53,7 +54,8 @@ class City:
         policy = load_policy(self.root / "configs/policies/directive-22.json")
 
         async def step(engine: AsyncEngine) -> Taken:
-            desk = Desk(engine=engine, keys=self.keys, policy=policy)
+            advice = limits.read(self.root / "configs/limits/directive-15.json")
+            desk = Desk(engine=engine, keys=self.keys, policy=policy, limits=advice)
             return await take(desk, [Message(topic, payload) for payload in payloads], now)
 
         return self.run(step)

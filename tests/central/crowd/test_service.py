@@ -12,6 +12,9 @@ from central.crowd import service
 from central.crowd.load import Feature
 from central.crowd.rules import State
 from central.crowd.service import Warned
+from central.notify import service as notify
+from central.notify.rules import Kind
+from central.notify.tables import message
 from models.wire.events import Counts, CrowdLevel, join
 from tests.central.city import NOW, City
 
@@ -112,3 +115,25 @@ def test_an_answer_that_comes_second_or_from_another_place_changes_nothing(stree
     assert answer(streets, State.TOLD, places=("cp-014",))
     assert not answer(streets, State.ACKNOWLEDGED)
     assert [one.state for one in warnings(streets)] == ["told"]
+
+
+def test_the_district_hears_outside_the_browser_once_and_again_when_it_gets_worse(streets: City) -> None:
+    async def add(engine: AsyncEngine) -> None:
+        async with db.writing(engine) as connection:
+            for name, place in (("trực ban quận", "Hai Bà Trưng"), ("quận khác", "Ba Đình")):
+                await notify.put(
+                    connection, streets.keys, name=name, address="json://127.0.0.1/", kinds=[Kind.STREET],
+                    places=[place], lang="vi", by="lan", now=NOW,
+                )  # fmt: skip
+
+    streets.run(add)
+    streets.take(level(streets, 1, 3))
+    streets.take(level(streets, 2, 3, after_s=2))
+    streets.take(level(streets, 2, 4, after_s=5), level(streets, 1, 4, after_s=6))
+    told = streets.rows(message)
+    assert sorted(row["title"] for row in told) == ["Phố Huế (Hai Bà Trưng): Quá đông", "Phố Huế (Hai Bà Trưng): Đông"]
+    assert all("Khuyến cáo" in row["body"] for row in told)
+    for camera in (1, 2):
+        streets.take(level(streets, camera, 1, after_s=20))
+    streets.take(level(streets, 1, 3, after_s=30))
+    assert len(streets.rows(message)) == 3, "a street that gets crowded again is told again"
