@@ -7,6 +7,9 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import Literal
 
+from msgspec import UNSET
+
+from models.wire.events import Machine
 from models.wire.topics import Box
 
 _CHUNK = 4096
@@ -16,6 +19,11 @@ _MOST_CHUNKS = 64
 FULL = b"\xff" * (_CHUNK // 8)
 """The bits of a chunk of which all has come."""
 _CAME = re.compile("1+")
+
+_SKEW_S = 2.0
+_BUSY = 1.5
+_FULL_SHARE = 0.9
+_HOT_C = 85.0
 
 WATCHING = frozenset({"live"})
 """The states of a camera in which its picture is looked at."""
@@ -47,10 +55,31 @@ class EdgeRow:
     skew: float | None
     waiting: int | None
     version: str | None
+    machine: Machine | None = None
 
     @property
     def online(self) -> bool:
         return self.state == "online"
+
+    @property
+    def celsius(self) -> float | None:
+        """None: it has no sensor, or has not told."""
+        return None if self.machine is None or self.machine.celsius is UNSET else self.machine.celsius
+
+    @property
+    def wants(self) -> tuple[str, ...]:
+        """What somebody has to see to, by the catalogue's words; the box works, but not for long."""
+        skewed = self.skew is not None and abs(self.skew) > _SKEW_S
+        if self.machine is None:
+            return ("clock",) if skewed else ()
+        told = {
+            "clock": skewed,
+            "load": self.machine.load > _BUSY,
+            "memory": self.machine.memory > _FULL_SHARE,
+            "disk": self.machine.disk > _FULL_SHARE,
+            "hot": self.celsius is not None and self.celsius > _HOT_C,
+        }
+        return tuple(name for name, true in told.items() if true)
 
 
 def seen(camera_state: str, edge_state: str | None) -> bool:

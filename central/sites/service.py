@@ -8,6 +8,7 @@ from itertools import groupby
 from math import ceil
 from typing import Any
 
+import msgspec
 from msgspec import UNSET
 from sqlalchemy import RowMapping, Table, bindparam, delete, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -16,7 +17,7 @@ from central import db
 from central.sites import rules
 from central.sites.rules import Came, CameraRow, EdgeRow, Seen
 from central.sites.tables import camera_health, camera_status, edge, sequence_seen, watch_span
-from models.wire.events import CameraStatus, EdgeState, Event
+from models.wire.events import CameraStatus, EdgeState, Event, Machine
 from models.wire.topics import Box
 
 _CAMERA_KEY = ("site", "edge", "camera")
@@ -50,7 +51,8 @@ async def record_states(connection: AsyncConnection, told: Sequence[Told], recei
         known = changed.get(box) or held.get(box)
         if rules.outdated(state.state, state.boot, known["boot"] if known else None):
             continue
-        row = dict(known or {"site": box.site, "edge": box.edge, "skew": None, "waiting": None, "version": None})
+        untold = dict.fromkeys(("skew", "waiting", "version", "machine"))
+        row = dict(known or {"site": box.site, "edge": box.edge, **untold})
         row |= {"boot": state.boot, "state": state.state, "at": received_at}
         if state.at is not UNSET:
             row["at"] = state.at if one.replayed else received_at
@@ -59,6 +61,8 @@ async def record_states(connection: AsyncConnection, told: Sequence[Told], recei
                 if known is not None and known["skew"] is not None and known["boot"] == state.boot:
                     steps[box] = row["skew"] - known["skew"]
         row |= {name: value for name in ("waiting", "version") if (value := getattr(state, name)) is not UNSET}
+        if state.machine is not UNSET:
+            row["machine"] = msgspec.json.encode(state.machine).decode()
         changed[box] = row
         for name, health in {} if state.cameras is UNSET else state.cameras.items():
             if state.at is not UNSET and not one.replayed:
@@ -298,10 +302,14 @@ async def totals(connection: AsyncConnection) -> dict[str, float]:
 
 
 async def edges(connection: AsyncConnection, places: Sequence[str] = ()) -> list[EdgeRow]:
-    """Offline ones first, then by place. No places: the whole city."""
-    rows = [EdgeRow(**row) for row in (await connection.execute(select(edge))).mappings()]
-    rows = [row for row in rows if not places or row.site in places]
-    return sorted(rows, key=lambda row: (row.online, row.site, row.edge))
+    """Offline ones first, then those that want something, then by place. No places: the whole city."""
+    found = (dict(row) for row in (await connection.execute(select(edge))).mappings())
+    rows = [
+        EdgeRow(**row | {"machine": msgspec.json.decode(row["machine"], type=Machine) if row["machine"] else None})
+        for row in found
+        if not places or row["site"] in places
+    ]
+    return sorted(rows, key=lambda row: (row.online, -len(row.wants), row.site, row.edge))
 
 
 async def cameras(connection: AsyncConnection, places: Sequence[str] = ()) -> list[CameraRow]:

@@ -13,6 +13,7 @@ edge = Table(
     Column("skew", Float),  # seconds that the box's clock is ahead of ours; null until it told us its time live
     Column("waiting", Integer),
     Column("version", Text),
+    Column("machine", Text),  # JSON: how the box itself is
 )
 
 # What the box last said of each of its cameras.

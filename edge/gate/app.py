@@ -22,7 +22,7 @@ import uvicorn
 from msgspec import UNSET
 
 from edge import VERSION
-from edge.gate import clock, metrics
+from edge.gate import clock, machine, metrics
 from edge.gate.answers import Answers
 from edge.gate.configuration import Configuration
 from edge.gate.enrol import Renewal
@@ -111,7 +111,8 @@ class Gate:
         self.configuration = Configuration(config, settings, sign_key)
         self._seal_key = urlsafe_b64decode(central.seal_key.rstrip("=") + "=")
         self.boot = uuid7()
-        folder = Path(settings.data)
+        folder = self._data = Path(settings.data)
+        self._began = time.monotonic()
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._pins = Pins()
         self.screen = Screen(
@@ -266,6 +267,7 @@ class Gate:
             boot=self.boot,
             at=datetime.now(UTC),
             version=VERSION,
+            machine=machine.look(self._data, time.monotonic() - self._began),
             config=self.configuration.sha256,
             refused=self.configuration.refused or UNSET,
             epoch=outbox.epoch,

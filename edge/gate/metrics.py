@@ -21,6 +21,7 @@ def _lines(state: EdgeState) -> Iterator[str]:
     if state.waiting is not UNSET:
         yield "# TYPE cuao_events_waiting gauge"
         yield f"cuao_events_waiting {state.waiting}"
+    yield from _machine(state)
     counters = {} if state.counters is UNSET else state.counters
     for name, value in counters.items():
         yield f"# TYPE cuao_{name} untyped"
@@ -40,3 +41,10 @@ def _lines(state: EdgeState) -> Iterator[str]:
     for camera, health in cameras.items():
         step = "full" if health.step is UNSET else health.step
         yield f'cuao_camera_state{{camera="{camera}",state="{health.state}",step="{step}"}} 1'
+
+
+def _machine(state: EdgeState) -> Iterator[str]:
+    for name in ("up_s", "load", "memory", "disk", "celsius"):
+        if state.machine is not UNSET and (value := getattr(state.machine, name)) is not UNSET:
+            yield f"# TYPE cuao_machine_{name} gauge"
+            yield f"cuao_machine_{name} {value}"

@@ -333,6 +333,19 @@ class CameraHealth(Struct, frozen=True, kw_only=True):
     """What is left out while the box has too much to do: full, keys, paused."""
 
 
+class Machine(Struct, frozen=True, kw_only=True):
+    """How the box itself is. Shares are 0 to 1."""
+
+    up_s: Count
+    """Seconds that the gate has run."""
+    load: float
+    """Of each core, over the last minute: above 1 something waits."""
+    memory: float
+    disk: float
+    """Used, of the disk that holds the outbox."""
+    celsius: float | UnsetType = UNSET
+
+
 class EdgeState(Struct, frozen=True, kw_only=True):
     """Retained birth and last will of a box; the will says only `offline` and the boot it belongs to."""
 
@@ -350,6 +363,7 @@ class EdgeState(Struct, frozen=True, kw_only=True):
     """Sequences that were sent and not receipted, before a connection or a process ended: which of them have come?"""
     counters: dict[str, int] | UnsetType = UNSET
     cameras: dict[str, CameraHealth] | UnsetType = UNSET
+    machine: Machine | UnsetType = UNSET
 
 
 class CentralState(Struct, frozen=True, kw_only=True):

@@ -28,7 +28,7 @@ from central.registry.rules import Row
 from central.registry.service import take_rows
 from models.passes.city_pass import PREFIX
 from models.view.page import LANGS
-from models.wire.events import CameraHealth, Counts, CrowdLevel, EdgeState, ZoneBreached, join, to_json
+from models.wire.events import CameraHealth, Counts, CrowdLevel, EdgeState, Machine, ZoneBreached, join, to_json
 from scripts.city.screens import Central, chromium, probed, until
 from tests.central.city import City
 from tests.looks import unfit, violations
@@ -82,8 +82,9 @@ def central(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Central]:
     health = CameraHealth(state="live", reason="frames", watch="quarantine", mode="armed", since=now)
     lost = CameraHealth(state="unauthorised", reason="password", watch="traffic", mode="armed", since=now)
     state = EdgeState(
-        state="online", boot="b", epoch="k3f9", at=now, waiting=12, cameras={"cam-1": health, "cam-2": lost}
-    )
+        state="online", boot="b", epoch="k3f9", at=now, waiting=12, cameras={"cam-1": health, "cam-2": lost},
+        version="0.1.0", machine=Machine(up_s=90_000, load=1.9, memory=0.95, disk=0.97, celsius=91.0),
+    )  # fmt: skip
 
     async def tell(engine: AsyncEngine) -> None:
         await take_states(engine, [Message("v1/cp-014/edge-01/state", to_json(state))], now)

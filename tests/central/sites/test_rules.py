@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from central.sites.rules import (
     Beat,
     Came,
+    EdgeRow,
     Seen,
     Span,
     beat,
@@ -20,7 +21,7 @@ from central.sites.rules import (
     joined,
     seeing,
 )
-from models.wire.events import ranges
+from models.wire.events import Machine, ranges
 from models.wire.topics import Box
 
 BOX = Box("cp-014", "edge-01")
@@ -156,3 +157,28 @@ def test_no_second_counts_as_seen_that_was_not(
         assert part <= timedelta(seconds=truth.count(name) + 0.001 * len(lives))
     whole = found.seen + found.blind + found.stalled + found.unknown
     assert whole == timedelta(seconds=len(truth))
+
+
+def box_row(skew: float | None, machine: Machine | None) -> EdgeRow:
+    at = datetime(2021, 9, 21, tzinfo=UTC)
+    return EdgeRow(
+        site="a", edge="b", boot="c", state="online", at=at, skew=skew, waiting=0, version="1", machine=machine
+    )
+
+
+@pytest.mark.parametrize(
+    ("skew", "told", "wants"),
+    [
+        (None, None, ()),
+        (-3.0, None, ("clock",)),
+        (0.1, {}, ()),
+        (0.1, {"disk": 0.95, "celsius": 91.0}, ("disk", "hot")),
+        (9.0, {"load": 2.0, "memory": 0.97}, ("clock", "load", "memory")),
+    ],
+)
+def test_a_box_that_works_may_want_something(
+    skew: float | None, told: dict[str, float] | None, wants: tuple[str, ...]
+) -> None:
+    well = {"load": 0.3, "memory": 0.5, "disk": 0.2}
+    machine = None if told is None else Machine(up_s=1, **(well | told))
+    assert box_row(skew, machine).wants == wants

@@ -1,12 +1,14 @@
 from datetime import datetime, timedelta
 
 import pytest
+from msgspec import UNSET, UnsetType
+from msgspec.structs import replace
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from central import db
 from central.sites import service
 from central.sites.rules import Coverage
-from models.wire.events import CameraHealth, EdgeState
+from models.wire.events import CameraHealth, EdgeState, Machine
 from models.wire.topics import Box
 from tests.central.city import NOW, City
 
@@ -47,3 +49,21 @@ def test_what_a_camera_saw_sums_to_the_whole_and_a_step_of_the_boxs_clock_change
     told(city, 65, "blind", 62, ahead_s=3600.0)
     found = covered(city, 0, 100)
     assert (found.seen.seconds, found.stalled.seconds, found.blind.seconds, found.unknown.seconds) == (5, 53, 3, 39)
+
+
+def test_the_boxes_that_want_something_come_first_with_what_they_told_of_themselves(city: City) -> None:
+    async def step(engine: AsyncEngine) -> list[tuple[str, tuple[str, ...]]]:
+        well = Machine(up_s=9, load=0.1, memory=0.2, disk=0.3)
+        words: dict[str, Machine | UnsetType] = {
+            "edge-01": well,
+            "edge-02": UNSET,
+            "edge-03": replace(well, disk=0.97, celsius=51.5),
+        }
+        async with db.writing(engine) as connection:
+            for name, machine in words.items():
+                word = EdgeState(state="online", boot="b1", at=NOW, machine=machine)
+                one = service.Told(box=Box("cp-014", name), state=word, replayed=False)
+                await service.record_states(connection, [one], NOW)
+            return [(row.edge, row.wants) for row in await service.edges(connection)]
+
+    assert city.run(step) == [("edge-03", ("disk",)), ("edge-01", ()), ("edge-02", ())]

@@ -1,7 +1,9 @@
 from datetime import UTC, datetime
 
+from msgspec.structs import replace
+
 from edge.gate.metrics import render
-from models.wire.events import CameraHealth, EdgeState
+from models.wire.events import CameraHealth, EdgeState, Machine
 
 
 def test_counters_and_cameras_are_told_a_line_each() -> None:
@@ -18,7 +20,9 @@ def test_counters_and_cameras_are_told_a_line_each() -> None:
         step="keys",
     )
     state = EdgeState(state="online", boot="b", waiting=3, counters={"connects": 1}, cameras={"cam-1": health})
-    lines = render(state).splitlines()
+    lines = render(replace(state, machine=Machine(up_s=9, load=0.5, memory=0.4, disk=0.93))).splitlines()
+    assert "cuao_machine_disk 0.93" in lines
+    assert not any("celsius" in line for line in lines), "it has no sensor"
     assert "cuao_events_waiting 3" in lines
     assert "cuao_connects 1" in lines
     assert 'cuao_camera_frames_total{camera="cam-1"} 300' in lines
