@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import os
+import secrets
 import signal
 import socket
 import ssl
@@ -30,7 +31,7 @@ from edge.gate.evidence import Evidence, Filmed
 from edge.gate.eyes import Broken, Eye, rehand, spread
 from edge.gate.link import Link
 from edge.gate.outbox import InUse, Outbox, Ranges, Thinned, Urgency
-from edge.gate.screen import Override, Pairing, Screen, Showing
+from edge.gate.screen import Entry, Override, Pairing, Screen, Showing
 from edge.gate.signer import Signer
 from edge.gate.snapshot import Pins, Snapshot, Snapshots
 from edge.gate.stills import Stills
@@ -121,6 +122,8 @@ class Gate:
             pairing=Pairing(folder / "screens.json"),
             metrics=lambda: metrics.render(self.state()),
             on_override=self._override,
+            on_entry=self._entered,
+            on_detail=self._detailed,
         )
         self.outbox = Outbox(
             folder / "outbox.db",
@@ -176,6 +179,7 @@ class Gate:
         self._stills: dict[str, Still] = {}
         self._detector: str | None = None
         self._lost_events = 0
+        self._details = 0
         self._told_thinned_at = 0.0
         self._tick = threading.Event()
         self._closing = threading.Event()
@@ -280,6 +284,7 @@ class Gate:
                 "failed_commits": outbox.failed_commits,
                 "strange_receipts": outbox.strange_receipts,
                 "lost_events": self._lost_events,
+                "details_looked_at": self._details,
                 "connects": link.connects,
                 "resent": link.resent,
                 "rejected": link.rejected,
@@ -375,6 +380,27 @@ class Gate:
         with self._guard:
             self._show(paintings)
         self._tick.set()
+
+    def _entered(self, told: Entry) -> None:
+        """Somebody without a readable code: asked and kept like a scan."""
+        self._scanned(
+            Scanned(
+                camera=told.camera,
+                seen_at=datetime.now(UTC),
+                stream_s=0.0,
+                lane=None,
+                stop=told.stop,
+                code=told.code,
+                payload_key=secrets.token_bytes(16),
+                repeat=0,
+                px_per_module=None,
+                crop=None,
+            )
+        )
+
+    def _detailed(self, camera: str, scan: str) -> None:
+        self._details += 1
+        log.info("the reasons of scan %s were looked at on the screen of %s", scan, camera)
 
     def _override(self, told: Override, pin: str) -> bool:
         """False: not an officer, or not the PIN. It works offline: the PINs' hashes came with the snapshot."""

@@ -71,6 +71,7 @@ REASONS: Mapping[str, Reason] = MappingProxyType(
         "benefit": Reason(67, Outcome.CHECK),
         "valid_dates": Reason(69, Outcome.CHECK),
         "qid": Reason(68, Outcome.CHECK),
+        "paper": Reason(70, Outcome.CHECK),
         # ourselves
         "no_registry": Reason(51, Outcome.CHECK),
         "no_policy": Reason(52, Outcome.CHECK),

@@ -6,7 +6,9 @@ from typing import Any, Literal
 from msgspec import Struct
 
 Scalar = str | int | float | bool
-Kind = Literal["personal", "cccd", "bhyt", "hcert", "city", "venue", "shc", "nzcp", "vds_nc", "url", "unknown"]
+Kind = Literal[
+    "personal", "cccd", "bhyt", "hcert", "city", "venue", "shc", "nzcp", "vds_nc", "url", "unknown", "typed", "paper"
+]
 Signature = Literal["valid", "invalid", "unknown_key", "none"]
 
 

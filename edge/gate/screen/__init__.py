@@ -1,7 +1,7 @@
 """The officer's page, served by the box itself: it lives when the line to central does not."""
 
-from edge.gate.screen.page import Override, Screen
+from edge.gate.screen.page import Entry, Override, Screen
 from edge.gate.screen.pairing import Pairing
 from edge.gate.screen.showing import Showing
 
-__all__ = ["Override", "Pairing", "Screen", "Showing"]
+__all__ = ["Entry", "Override", "Pairing", "Screen", "Showing"]

@@ -22,8 +22,10 @@ from edge.gate.metrics import CONTENT_TYPE
 from edge.gate.screen.pairing import Gatekeeper, Pairing, is_near, routes
 from edge.gate.screen.showing import Panel, Showing, Tally
 from models.aim import Advice
+from models.passes import typed
 from models.passes.outcome import Outcome
 from models.passes.reasons import REASONS
+from models.passes.scan import Pass
 from models.view.feed import Feed, Render
 from models.view.page import Secured, day, environment, lang_of, language_route, mount_static, reason, same_origin, text
 from models.wire.events import CameraHealth
@@ -55,12 +57,31 @@ class Override:
     officer: str
 
 
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Somebody without a code that can be read, as the officer enters them; they get an answer like everybody."""
+
+    camera: str
+    code: Pass
+    stop: str | None = None
+    """Of the vehicle whose answer stands on the screen."""
+
+
 def reason_lines(lang: str, reasons: Sequence[str]) -> list[str]:
     """What the queue may read along: a medical reason is only a number, and then nothing else is said."""
     medical = [REASONS[key].code for key in reasons if key in REASONS and REASONS[key].medical]
     if medical:
         return [text(lang, "gate.call", code=medical[0])]
-    return list(dict.fromkeys(reason(lang, key) for key in reasons))[:LINES]
+    return _all_lines(lang, reasons)[:LINES]
+
+
+def _all_lines(lang: str, reasons: Sequence[str]) -> list[str]:
+    return list(dict.fromkeys(reason(lang, key) for key in reasons))
+
+
+def _is_veiled(reasons: Sequence[str]) -> bool:
+    """Whether more is known than the queue may read."""
+    return any(REASONS[key].medical for key in reasons if key in REASONS)
 
 
 class Screen:
@@ -74,11 +95,15 @@ class Screen:
         pairing: Pairing | None = None,
         metrics: Callable[[], str] = lambda: "",
         on_override: Callable[["Override", str], bool] = lambda _told, _pin: False,
+        on_entry: Callable[["Entry"], None] = lambda _told: None,
+        on_detail: Callable[[str, str], None] = lambda _camera, _scan: None,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._site = site
         self._on_override = on_override
+        self._on_entry = on_entry
+        self._on_detail = on_detail
         self._clock = clock
         self._wall = wall
         self._lock = threading.Lock()
@@ -101,6 +126,9 @@ class Screen:
                 Route("/still/{camera}.jpg", self._still),
                 Route("/dismiss/{camera}/{scan}", self._dismiss, methods=["POST"]),
                 Route("/override/{camera}/{scan}", self._override, methods=["POST"]),
+                Route("/detail/{camera}/{scan}", self._detail, methods=["POST"]),
+                Route("/type-in/{camera}", self._type_in, methods=["POST"]),
+                Route("/paper/{camera}", self._paper, methods=["POST"]),
                 *(routes(pairing, self._templates) if pairing else []),
                 language_route(),
                 mount_static(),
@@ -210,6 +238,7 @@ class Screen:
                 panel=panel,
                 showing=showing,
                 lines=reason_lines(lang, showing.reasons) if showing else [],
+                is_veiled=_is_veiled(showing.reasons) if showing else False,
                 tally=tally,
                 outcomes=[outcome.value for outcome in (Outcome.PASS, Outcome.FAIL, Outcome.CHECK)],
                 link=self._link,
@@ -267,25 +296,60 @@ class Screen:
 
     async def _override(self, request: Request) -> Response:
         """An officer decides otherwise, with a reason and a PIN; it works without the network."""
-        if not same_origin(request):
-            raise HTTPException(403)
+        form, lang = await _form(request), lang_of(request)
         camera, scan = request.path_params["camera"], request.path_params["scan"]
-        panel = self._panels.get(camera)
-        if panel is None or panel.showing is None or panel.showing.scan != scan:
+        if camera not in self._panels:
             raise HTTPException(404)
-        form = dict(parse_qsl((await request.body())[:_FORM_BYTES].decode(errors="replace")))
+        panel, tally = self._panels[camera], self._tallies[camera]
+        if scan not in {one.scan for one in panel.party} | {row.scan for row in tally.rows}:
+            return PlainTextResponse(text(lang, "gate.scan_gone"), status_code=404)
         reason, officer = form.get("reason", "").strip()[:200], form.get("officer", "").strip()[:60]
         if not reason or form.get("outcome") not in {"PASS", "FAIL"}:
             raise HTTPException(422)
         told = Override(scan, camera, Outcome(form["outcome"]), reason, officer)
         if not await asyncio.to_thread(self._on_override, told, form.get("pin", "")):
-            return PlainTextResponse(text(lang_of(request), "gate.pin_wrong"), status_code=403)
+            return PlainTextResponse(text(lang, "gate.pin_wrong"), status_code=403)
+        with self._lock:
+            self._tallies[camera] = self._tallies[camera].overrule(scan, told.outcome)
+        self._feed.touch(f"recent.{camera}")
         self._change(camera, lambda panel: panel.overrule(scan, told.outcome))
         return Response(status_code=204)
 
+    async def _type_in(self, request: Request) -> Response:
+        """The number of somebody whose code cannot be read, or who has none."""
+        form = await _form(request)
+        year = form.get("birth_year", "").strip()
+        code = typed.read(form.get("number", ""), int(year) if year.isascii() and year.isdigit() else None)
+        if code is None:
+            return PlainTextResponse(text(lang_of(request), "gate.number_wrong"), status_code=422)
+        return await self._enter(request, code)
+
+    async def _paper(self, request: Request) -> Response:
+        """Somebody with papers only: a CHECK that the officer answers."""
+        await _form(request)
+        return await self._enter(request, typed.PAPER)
+
+    async def _enter(self, request: Request, code: Pass) -> Response:
+        camera = request.path_params["camera"]
+        if camera not in self._panels:
+            raise HTTPException(404)
+        showing = self._panels[camera].showing
+        await asyncio.to_thread(self._on_entry, Entry(camera, code, showing.stop if showing else None))
+        return Response(status_code=204)
+
+    async def _detail(self, request: Request) -> Response:
+        """Every reason in words, while the officer holds the key; that somebody looked is written down."""
+        await _form(request)
+        camera, scan = request.path_params["camera"], request.path_params["scan"]
+        panel = self._panels.get(camera)
+        if panel is None or panel.showing is None or panel.showing.scan != scan:
+            raise HTTPException(404)
+        self._on_detail(camera, scan)
+        lines = _all_lines(lang_of(request), panel.showing.reasons)
+        return PlainTextResponse(" · ".join(lines), headers={"Cache-Control": "no-store"})
+
     async def _dismiss(self, request: Request) -> Response:
-        if not same_origin(request):
-            raise HTTPException(403)
+        await _form(request)
         self._change(request.path_params["camera"], lambda panel: panel.dismiss(request.path_params["scan"]))
         return Response(status_code=204)
 
@@ -295,6 +359,13 @@ def _pulse(health: CameraHealth | None) -> tuple[str, str, int] | None:
     if health is None:
         return None
     return health.state, health.reason, round((health.fps if health.state == "live" else health.frame_age_s) or 0)
+
+
+async def _form(request: Request) -> dict[str, str]:
+    """A small form of a page of ours."""
+    if not same_origin(request):
+        raise HTTPException(403)
+    return dict(parse_qsl((await request.body())[:_FORM_BYTES].decode(errors="replace")))
 
 
 def _jpeg(body: bytes) -> Response:

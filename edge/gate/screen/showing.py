@@ -50,6 +50,8 @@ class Row:
     kind: str
     at: datetime
     repeat: int
+    overruled: Outcome | None = None
+    """What an officer said instead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,13 +210,17 @@ class Tally:
         known = next((old for old in rows if old.scan == row.scan), None)
         if known is not None:
             counts[_COLUMN[known.outcome]] -= 1
-            row = Row(row.scan, row.outcome, row.kind, known.at, max(known.repeat, row.repeat))
+            row = replace(row, at=known.at, repeat=max(known.repeat, row.repeat), overruled=known.overruled)
             rows = tuple(row if old.scan == row.scan else old for old in rows)
         else:
             rows = (row, *rows)[:ROWS]
         if known is not None or not showing.repeat:
             counts[_COLUMN[row.outcome]] += 1
         return Tally(day, (counts[0], counts[1], counts[2]), rows, self.version + 1)
+
+    def overrule(self, scan: str, outcome: Outcome) -> "Tally":
+        rows = tuple(replace(row, overruled=outcome) if row.scan == scan else row for row in self.rows)
+        return replace(self, rows=rows, version=self.version + 1)
 
 
 _COLUMN = {Outcome.PASS: 0, Outcome.FAIL: 1, Outcome.CHECK: 2}

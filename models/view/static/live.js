@@ -21,12 +21,17 @@ const audio = new AudioContext();
 const played = new Set();
 let alarmAt = -Infinity;
 let silentUntil = 0;
+let muted = false; // this page, until somebody turns it on again or the page is loaded anew
+
+function hears() {
+  return audio.state === "running" && !muted;
+}
 
 function play(name) {
   const tone = TONES[name];
   if (!tone) return;
   const [shape, volume, notes] = tone;
-  for (const [hertz, start, seconds] of audio.state === "running" ? notes : []) {
+  for (const [hertz, start, seconds] of hears() ? notes : []) {
     const voice = audio.createOscillator();
     const gain = audio.createGain();
     const at = audio.currentTime + start;
@@ -253,7 +258,9 @@ document.addEventListener("keydown", (event) => {
   if (event.repeat || event.ctrlKey || event.altKey || event.metaKey || on.matches("input, textarea, select")) return;
   if (event.key === "Enter" && on.matches("a, button, summary")) return; // it is being pressed itself
   const row = on.closest("[data-key]");
+  const asked = document.querySelector("dialog[open]");
   for (const button of document.querySelectorAll(`[data-press="${CSS.escape(event.key)}" i]`)) {
+    if (asked && !asked.contains(button)) continue; // what is asked now is answered first
     const its = button.closest("[data-key]");
     if ((its && its !== row) || button.closest("[hidden]")) continue; // a row's key acts on the focused row alone
     event.preventDefault();
@@ -278,6 +285,7 @@ function unfold(by, dialog) {
   if (!dialog) return;
   if (by.dataset.action) dialog.querySelector("form").setAttribute("action", by.dataset.action);
   for (const slot of dialog.querySelectorAll("[data-slot]")) slot.textContent = by.dataset[slot.dataset.slot] ?? "";
+  for (const field of dialog.querySelectorAll("input[name]")) if (by.dataset[field.name]) field.value = by.dataset[field.name];
   dialog.querySelector("output")?.remove();
   dialog.showModal();
 }
@@ -291,11 +299,44 @@ document.addEventListener("click", (event) => {
   if (audio.state !== "running") audio.resume();
   if (event.target.closest("[data-print]")) print();
   if (event.target.closest("[data-silence]")) silentUntil = performance.now() + 60000;
+  if (event.detail) event.target.closest("[data-press]")?.blur(); // a mouse leaves no button behind that Space would press
   const opens = event.target.closest("[data-opens]");
   if (opens) unfold(opens, document.getElementById(opens.dataset.opens));
   if (event.target.closest("[data-closes]")) event.target.closest("dialog").close();
-  event.target.closest("#sound")?.blur();
+  const sound = event.target.closest("#sound");
+  if (sound?.matches("[data-mutes]") && sound.dataset.state) muted = sound.dataset.state === "true";
+  if (sound) sound.blur(), second();
 });
+
+// ---- what is shown only while a button or its key is held: the server hears of each look
+
+let held = null;
+
+async function hold(button) {
+  if (held) return;
+  const mine = (held = { button });
+  const answer = await fetch(button.dataset.hold, { method: "POST" }).catch(() => null);
+  const words = answer?.ok ? await answer.text() : body.dataset.notSaved;
+  if (held === mine) document.getElementById(button.dataset.into).textContent = words;
+}
+
+function release() {
+  if (!held) return;
+  const part = document.getElementById(held.button.dataset.into);
+  if (part) part.textContent = "";
+  held = null;
+}
+
+document.addEventListener("keydown", (event) => {
+  if (event.key !== " " || event.target.matches("input, textarea, select, a, summary, button:not([data-hold])")) return;
+  const button = document.querySelector("[data-hold]");
+  if (!button || document.querySelector("dialog[open]")) return;
+  event.preventDefault();
+  if (!event.repeat) hold(button);
+});
+document.addEventListener("keyup", (event) => event.key === " " && release());
+document.addEventListener("pointerdown", (event) => event.target.closest("[data-hold]") && hold(event.target.closest("[data-hold]")));
+for (const end of ["pointerup", "pointercancel", "blur"]) addEventListener(end, release);
 
 // ---- every second: clock, ages, stills, watchdog
 
@@ -330,7 +371,7 @@ function second() {
   }
   if (!document.hidden) document.querySelectorAll("img[data-refresh]").forEach(refresh);
   const sound = document.getElementById("sound");
-  const on = audio.state === "running";
+  const on = hears();
   body.classList.toggle("silenced", performance.now() < silentUntil);
   if (sound && sound.dataset.state !== String(on)) {
     sound.dataset.state = String(on);
