@@ -109,6 +109,11 @@ class Camera(Section):
     """Checkpoint, who stops there: a vehicle's codes, until the lane is empty again, are one stop with one answer."""
     zones: tuple[Zone, ...] = ()
 
+    def is_same_stream(self, other: "Camera") -> bool:
+        """Whether the stream of one can go on as the other's: what else differs may change while it runs."""
+        names = ("source", "main", "transport", "answer_seconds", "every_seconds", "enabled", "watch")
+        return all(getattr(self, name) == getattr(other, name) for name in names)
+
     @model_validator(mode="after")
     def _stops_are_at_checkpoints(self) -> "Camera":
         if self.stop == "vehicle" and self.watch != "checkpoint":

@@ -56,6 +56,18 @@ class Told(Struct, frozen=True, kw_only=True, tag="told"):
     still: bytes | None = None
 
 
+class Last(Struct, frozen=True):
+    seen_at: datetime
+    stream_s: float
+
+
+class Outside(Struct, frozen=True, kw_only=True, tag="outside"):
+    """Once a second while there are any: bodies that have left a zone, and when each was last seen, by its incident."""
+
+    camera: str
+    last: dict[str, Last]
+
+
 class Health(Struct, frozen=True, kw_only=True, tag="health"):
     """Once a second for each camera: counters for `state`, and that the eye is alive."""
 
@@ -90,7 +102,7 @@ class Footage(Struct, frozen=True, kw_only=True, tag="footage"):
     """SHA-256 of the camera's own packets where the clip had to be encoded anew."""
 
 
-Sighting = Reading | Scanned | Told | Health | Still | Footage
+Sighting = Reading | Scanned | Told | Outside | Health | Still | Footage
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Sighting)

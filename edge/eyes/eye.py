@@ -52,14 +52,6 @@ class Mouth:
                 _log.debug("the gate is gone")  # the reading side ends the process at this moment
 
 
-_STREAM = ("source", "main", "transport", "answer_seconds", "every_seconds", "enabled", "watch")
-"""Settings that a stream is opened by; the others may change while it runs."""
-
-
-def _is_same_stream(one: CameraSettings, other: CameraSettings) -> bool:
-    return all(getattr(one, name) == getattr(other, name) for name in _STREAM)
-
-
 def _still(frame: Frame, bodies: tuple[Region, ...] | None) -> Still | None:
     picture = frame.bgr()
     height, width = picture.shape[:2]
@@ -249,8 +241,7 @@ class Post:
             return
         if what.event == NAMES[ZoneBreached]:
             breach = msgspec.json.decode(what.raw, type=ZoneBreached)
-            if breach.phase == "open":
-                self._recorder.record(breach.incident, frame.arrived_s, frame.seen_at)
+            self._recorder.record(breach.incident, frame.arrived_s, frame.seen_at)
 
     def _report(self, error: Exception) -> None:
         """Where it happened and how often, never the message: it may quote what a code says."""
@@ -297,7 +288,7 @@ class Eye:
         kept = {
             post.settings.id: post
             for post in self._posts
-            if (camera := wanted.get(post.settings.id)) and _is_same_stream(post.settings, camera)
+            if (camera := wanted.get(post.settings.id)) and post.settings.is_same_stream(camera)
         }
         others = {
             name: watches.build(wanted[name], key=self._key, before=post.watch)

@@ -29,6 +29,7 @@ from edge.gate.configuration import Configuration
 from edge.gate.enrol import Renewal
 from edge.gate.evidence import Evidence, Filmed
 from edge.gate.eyes import Broken, Eye, rehand, spread
+from edge.gate.incidents import Ended, Incidents
 from edge.gate.link import Link
 from edge.gate.outbox import InUse, Outbox, Ranges, Thinned, Urgency
 from edge.gate.screen import Entry, Override, Pairing, Screen, Showing
@@ -38,7 +39,7 @@ from edge.gate.stills import Stills
 from edge.gate.uuid7 import uuid7
 from edge.gate.verdict import Painting, Verdicts, decide, masked
 from edge.settings import Camera, Central, EdgeSettings
-from edge.sighting import Footage, Health, Reading, Scanned, Sighting, Still, Told
+from edge.sighting import Footage, Health, Outside, Reading, Scanned, Sighting, Still, Told
 from models.document import BadDocument
 from models.passes import trust
 from models.passes.outcome import Outcome
@@ -177,6 +178,7 @@ class Gate:
         self._health: dict[str, events.CameraHealth] = {}
         self._stream_s: dict[str, float] = {}
         self._stills: dict[str, Still] = {}
+        self._incidents = Incidents(folder / "incidents.json")
         self._detector: str | None = None
         self._lost_events = 0
         self._details = 0
@@ -205,11 +207,14 @@ class Gate:
         settings = self.configuration.take(document)
         if settings is None:
             return
-        self._settings = settings
+        was, self._settings = self._settings, settings
         wanted = {camera.id: camera for camera in settings.cameras}
+        gone = {one.id for one in was.cameras if one.id not in wanted or not one.is_same_stream(wanted[one.id])}
         with self._guard:
+            ended = self._incidents.end(gone, "ended")
             self._health = {name: health for name, health in self._health.items() if name in wanted}
             self._stills = {name: still for name, still in self._stills.items() if name in wanted}
+        self._ended(ended)
         self.screen.watch(_gates(settings))
         hands = rehand([eye.cameras for eye in self._eyes], settings.cameras, self._most_eyes)
         for eye, hand in zip(self._eyes, hands, strict=False):
@@ -227,6 +232,7 @@ class Gate:
     def start(self) -> None:
         for filmed in self.evidence.adopted:
             self._filmed(filmed)
+        self._ended(self._incidents.adopted)
         self.link.start()
         if self.snapshots:
             self.snapshots.start()
@@ -320,6 +326,9 @@ class Gate:
                 self._scanned(seen)
             case Told():
                 self._told(seen)
+            case Outside():
+                with self._guard:
+                    self._incidents.see(seen.last)
             case Health():
                 with self._guard:
                     self._health[seen.camera] = seen.health
@@ -424,6 +433,8 @@ class Gate:
             self.evidence.heard(seen.camera, data)
         with self._guard:
             self._stream_s[seen.camera] = seen.stream_s
+            if isinstance(data, events.ZoneBreached):
+                self._incidents.take(seen.camera, data, seen.seen_at)
         self._put(seen.camera, data, seen.seen_at, event=event, dataref=dataref)
 
     def _filmed(self, filmed: Filmed) -> None:
@@ -432,10 +443,20 @@ class Gate:
         breach = msgspec.structs.replace(filmed.breach, phase=phase)
         self._put(filmed.camera, breach, datetime.now(UTC), dataref=filmed.dataref)
 
+    def _ended(self, ended: Sequence[Ended]) -> None:
+        """What nobody has seen the end of."""
+        for one in ended:
+            self.evidence.heard(one.camera, one.breach)
+            self._put(one.camera, one.breach, one.at)
+
     def _eye_ended(self, cameras: Sequence[Camera]) -> None:
         """Its cameras see nothing until it is back, and everybody is told."""
         now = datetime.now(UTC)
-        for filmed in self.evidence.cut_short({camera.id for camera in cameras}):
+        names = {camera.id for camera in cameras}
+        with self._guard:
+            ended = self._incidents.end(names, "restart")
+        self._ended(ended)
+        for filmed in self.evidence.cut_short(names):
             self._filmed(filmed)
         for camera in cameras:
             with self._guard:

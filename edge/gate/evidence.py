@@ -151,7 +151,7 @@ class Evidence:
                     signer=self._signer.public,
                 )
             )
-            if breach.phase == "open" and _INCIDENT.fullmatch(breach.incident):
+            if _INCIDENT.fullmatch(breach.incident):
                 self._recordings[camera, breach.incident] = Recording(
                     follows=name, event=event, snapshot=snapshot, taken_at=taken_at, breach=breach, camera=camera
                 )

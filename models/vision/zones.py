@@ -2,13 +2,13 @@
 
 A zone has a good side: inside of `stay-inside`, outside of `keep-out`, the left hand of an `exit-line` as it is drawn.
 Per (track, zone): outside -> entering -> inside -> leaving -> left, where "inside" means the good side.
-One exit, one event.
+One exit, one incident: it opens, it may become certain, it ends when the body is back or out of sight.
 """
 
 import math
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -20,6 +20,8 @@ Floats = NDArray[np.float64]
 Kind = Literal["stay-inside", "keep-out", "exit-line"]
 State = Literal["outside", "entering", "inside", "leaving", "left"]
 Certainty = Literal["left", "probable"]
+Phase = Literal["open", "update", "close"]
+EndReason = Literal["returned", "lost", "ended"]
 Box = tuple[float, float, float, float]
 Foot = tuple[float, float]
 
@@ -80,7 +82,9 @@ class Fence:
 
 @dataclass(frozen=True, kw_only=True)
 class Exit:
-    """One body left the good side. `box` and `foot` are pixels at `left_at`."""
+    """One body left the good side. `box` and `foot` are pixels at `left_at`. Told again, what is new of it is another
+    phase; the rest stays.
+    """
 
     zone: str
     track: int
@@ -90,9 +94,14 @@ class Exit:
     foot: Foot
     left_at: float
     reported_at: float
+    """When it was told; of a close, when it ended: the body was back, or was seen for the last time."""
     certainty: Certainty
     beyond: float
     """How far beyond the line, in body heights, when it was told."""
+    shown: Box | None
+    """Where the body is in the picture in which it is told; None when it is not in it."""
+    phase: Phase = "open"
+    end_reason: EndReason | None = None
 
 
 @dataclass
@@ -114,6 +123,8 @@ class _Memory:
     last_s: float = 0.0
     heights: float = 0.0
     """Median of the last distances to the line, in body heights."""
+    told: Exit | None = None
+    """Its exit, while that goes on."""
 
 
 class ZoneWatch:
@@ -140,6 +151,16 @@ class ZoneWatch:
     def state(self, track: int) -> State | None:
         known = self._known.get(track)
         return known.state if known else None
+
+    @property
+    def outside(self) -> list[tuple[Exit, float]]:
+        """Exits that go on, and when their bodies were seen last."""
+        return [(memory.told, memory.last_s) for memory in self._known.values() if memory.told is not None]
+
+    def end(self) -> list[Exit]:
+        """The zone is guarded no longer: what goes on ends with what was seen last."""
+        known, self._known = self._known, {}
+        return [exit_ for memory in known.values() for exit_ in self._close(memory, memory.last_s, "ended")]
 
     def see(self, tracks: Sequence[Track], stream_s: float) -> list[Exit]:
         here = [track for track in tracks if track.seen]
@@ -208,13 +229,22 @@ class ZoneWatch:
             memory.state = "outside"
         elif memory.state == "entering" and now - memory.since >= self.ENTER_S:
             memory.state = "inside"
+            return self._close(memory, now, "returned")
         elif memory.state == "inside" and beyond:
             memory.state, memory.since = "leaving", now
         elif memory.state == "leaving" and not beyond:
             memory.state = "inside"
         if memory.state == "leaving" and now - memory.since >= self._fence.hold_seconds:
-            return [self._tell(memory, track.id, now, "left")]
-        return []
+            return [self._tell(memory, track.id, now, "left", track.box)]
+        return self._ascertain(memory, track, now) if beyond else []
+
+    def _ascertain(self, memory: _Memory, track: Track, now: float) -> list[Exit]:
+        """Whoever was lost at the line and is seen beyond it has left for certain."""
+        told = memory.told
+        if told is None or told.certainty == "left" or len(memory.last) < 3:
+            return []
+        memory.told = replace(told, phase="update", certainty="left", reported_at=now, shown=track.box)
+        return [memory.told]
 
     def _lost(self, seen: set[int], now: float) -> list[Exit]:
         """Lost beyond the line, or in its band: it has probably left. Lost deep inside is no breach."""
@@ -225,15 +255,22 @@ class ZoneWatch:
             unseen_s = now - memory.last_s
             at_the_line = memory.state == "leaving" or (memory.state == "inside" and memory.heights < 0.0)
             if at_the_line and unseen_s > self._fence.hold_seconds:
-                exits.append(self._tell(memory, id_, now, "probable"))
+                exits.append(self._tell(memory, id_, now, "probable", None))
             if unseen_s > max(self.FORGET_S, 2.0 * self._fence.hold_seconds):
+                exits += self._close(memory, memory.last_s, "lost")
                 del self._known[id_]
         return exits
 
-    def _tell(self, memory: _Memory, track: int, now: float, certainty: Certainty) -> Exit:
+    def _close(self, memory: _Memory, ended_s: float, reason: EndReason) -> list[Exit]:
+        told, memory.told = memory.told, None
+        if told is None:
+            return []
+        return [replace(told, phase="close", end_reason=reason, reported_at=ended_s, shown=None)]
+
+    def _tell(self, memory: _Memory, track: int, now: float, certainty: Certainty, shown: Box | None) -> Exit:
         memory.state, memory.since = "left", now
         self._told += 1
-        return Exit(
+        memory.told = Exit(
             zone=self._fence.id,
             track=track,
             count=self._told,
@@ -243,4 +280,6 @@ class ZoneWatch:
             reported_at=now,
             certainty=certainty,
             beyond=max(-memory.heights, 0.0),
+            shown=shown,
         )
+        return memory.told

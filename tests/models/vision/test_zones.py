@@ -25,12 +25,17 @@ def at(x: float, y: float = 300.0, *, id_: int = 1, seen: bool = True, height: f
     return Track(id=id_, box=(x - 20, y - height, x + 20, y), seen=seen, last_s=0.0)
 
 
-def walk(zone: ZoneWatch, *feet: float | None, id_: int = 1, start_s: float = 0.0) -> list[Exit]:
+def story(zone: ZoneWatch, *feet: float | None, id_: int = 1, start_s: float = 0.0) -> list[Exit]:
     """One picture each 0.2 s with the body's foot at x; None: not seen."""
     told = []
     for i, x in enumerate(feet):
         told += zone.see([] if x is None else [at(x, id_=id_)], start_s + i * EVERY_S)
     return told
+
+
+def walk(zone: ZoneWatch, *feet: float | None, id_: int = 1, start_s: float = 0.0) -> list[Exit]:
+    """As `story`, only what opens."""
+    return [one for one in story(zone, *feet, id_=id_, start_s=start_s) if one.phase == "open"]
 
 
 def test_who_walks_out_and_stays_out_is_told_once() -> None:
@@ -138,3 +143,57 @@ def test_whatever_a_body_does_its_exits_are_apart_and_in_order(feet: list[float 
 @given(st.lists(st.floats(120, 480), max_size=60))
 def test_who_stays_inside_never_leaves(feet: list[float]) -> None:
     assert walk(watch(), *feet, *([None] * 30)) == []
+
+
+def phases(told: list[Exit]) -> list[tuple[str, str | None]]:
+    return [(one.phase, one.end_reason) for one in told]
+
+
+def test_who_returns_ends_the_incident_that_leaving_began() -> None:
+    left, back = story(watch(), *([450] * 5), *([600] * 10), *([450] * 10))
+    assert (left.phase, back.phase, back.end_reason) == ("open", "close", "returned")
+    assert (back.left_at, back.count) == (left.left_at, left.count)
+    assert back.reported_at == pytest.approx(3.7, abs=0.21)
+
+
+def test_who_is_gone_for_good_ends_it_with_the_moment_of_the_last_sighting() -> None:
+    _, lost = story(watch(), *([450] * 5), *([600] * 10), *([None] * 40))
+    assert (lost.phase, lost.end_reason) == ("close", "lost")
+    assert lost.reported_at == pytest.approx(14 * EVERY_S)
+
+
+def test_a_step_over_the_line_and_out_again_is_no_return() -> None:
+    assert phases(story(watch(), *([450] * 5), *([600] * 10), *([490] * 2), *([600] * 10))) == [("open", None)]
+
+
+def test_who_has_probably_left_and_is_seen_outside_has_left() -> None:
+    told = story(watch(), *([450] * 5), 480, 495, 505, 510, 512, *([None] * 7), *([560] * 5))
+    assert [(one.phase, one.certainty) for one in told] == [("open", "probable"), ("update", "left")]
+
+
+def test_a_new_track_of_the_same_body_ends_the_same_incident() -> None:
+    zone = watch()
+    (left,) = story(zone, *([450] * 5), *([540] * 10))
+    (back,) = story(zone, *([540] * 5), *([450] * 10), id_=2, start_s=3.2)
+    assert (back.phase, back.track, back.left_at) == ("close", left.track, left.left_at)
+
+
+def test_a_zone_that_is_no_longer_guarded_ends_what_goes_on() -> None:
+    zone = watch()
+    story(zone, *([450] * 5), *([600] * 10))
+    assert phases(zone.end()) == [("close", "ended")]
+    assert zone.end() == []
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.one_of(st.none(), st.floats(0, 800)), max_size=80))
+def test_whatever_a_body_does_an_incident_opens_once_and_ends_once_at_most(feet: list[float | None]) -> None:
+    zone = watch()
+    told = [*story(zone, *feet), *zone.end()]
+    for count in {one.count for one in told}:
+        order = [one.phase for one in told if one.count == count]
+        assert order[0] == "open"
+        assert order[-1] == "close"
+        assert "open" not in order[1:]
+        assert "close" not in order[:-1]
+    assert zone.outside == []

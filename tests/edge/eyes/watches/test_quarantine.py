@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from edge.eyes.frame import Frame
-from edge.eyes.watches import build
+from edge.eyes.watches import Watch, build
+from edge.eyes.watches.quarantine import QuarantineWatch
 from edge.settings import Camera, Zone
-from edge.sighting import Sighting, Told
+from edge.sighting import Outside, Sighting, Told
 from models.vision.detector import Unusable
 from models.wire.events import ZoneBreached
 
@@ -34,17 +35,25 @@ def yard(*zones: Zone, mode: Literal["trial", "armed", "maintenance"] = "armed",
 
 def walk(camera: Camera, *, key: bytes = b"boot", then: tuple[int, Camera] | None = None) -> list[Sighting]:
     """Two seconds of empty yard, then a body goes from its middle to the right, 80 pixels a second. `then`: from which
-    picture on the camera has other settings.
+    picture on the camera has other settings. What opens.
     """
+    there = [640] * 20 + [200 + 8 * i for i in range(60)]
     watch = build(camera, key=key)
-    rng = np.random.default_rng(7)
+    if then is None:
+        told = film(watch, there)
+    else:
+        told = film(watch, there[: then[0]])
+        told += film(build(then[1], key=key, before=watch), there[then[0] :], first=then[0])
+    return [one for one in told if isinstance(one, Told) and b'"open"' in one.raw]
+
+
+def film(watch: Watch, there: list[int], *, first: int = 0) -> list[Sighting]:
+    """Ten pictures a second from this one on, with a body at each of these places; 640 and more: with nobody."""
+    rng = np.random.default_rng(7 + first)
     told: list[Sighting] = []
-    for i in range(80):
-        if then and i == then[0]:
-            watch = build(then[1], key=key, before=watch)
+    for i, x in enumerate(there, start=first):
         y: np.ndarray[Any, np.dtype[np.uint8]] = rng.normal(150, 3, (360, 640)).clip(0, 255).astype(np.uint8)
-        x = 200 + 8 * (i - 20)
-        if i >= 20 and x < 640:
+        if x < 640:
             y[180:270, x : x + 34] = rng.integers(20, 60, (90, 34))[:, : 640 - x]
         told += watch.see(
             Frame(
@@ -102,10 +111,13 @@ def test_a_watch_says_what_it_sees_with() -> None:
     assert build(yard(), key=b"boot").detector == "person-fixed"
 
 
-def breaches(camera: Camera) -> list[tuple[ZoneBreached, bool]]:
+def breaches(told: list[Sighting]) -> list[tuple[ZoneBreached, bool]]:
     """What is told, and whether with a picture."""
-    told = [one for one in walk(camera) if isinstance(one, Told)]
-    return [(msgspec.json.decode(one.raw, type=ZoneBreached), one.still is not None) for one in told]
+    return [
+        (msgspec.json.decode(one.raw, type=ZoneBreached), one.still is not None)
+        for one in told
+        if isinstance(one, Told)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -124,7 +136,7 @@ def test_what_nobody_is_alarmed_of_is_told_with_its_reason(
     zone: dict[str, Any], mode: Literal["trial", "armed"], quiet: object, pictured: bool
 ) -> None:
     guarded = Zone.model_validate(YARD.model_dump() | zone)
-    ((breach, shown),) = breaches(yard(guarded, mode=mode))
+    ((breach, shown),) = breaches(walk(yard(guarded, mode=mode)))
     assert (breach.quiet, shown) == (quiet, pictured)
     assert breach.beyond is not msgspec.UNSET
     assert breach.beyond > YARD.band_heights
@@ -135,3 +147,51 @@ def test_another_zone_does_not_forget_who_is_about_to_leave() -> None:
     more = Zone(id="gate", kind="keep-out", polygon=((0.9, 0.0), (1.0, 0.0), (1.0, 0.2)))
     told = walk(yard(), then=(55, yard(YARD, more)))
     assert [msgspec.json.decode(one.raw, type=ZoneBreached).zone for one in told if isinstance(one, Told)] == ["yard"]
+
+
+OUT = [640] * 20 + [200 + 8 * i for i in range(30)] + [440] * 30
+"""To 440, which is outside, and there it stays."""
+BACK = [440 - 8 * i for i in range(30)] + [200] * 10
+
+
+def test_one_incident_opens_says_that_its_body_is_still_out_and_ends_when_it_is_back() -> None:
+    told = film(build(yard(), key=b"boot"), OUT + BACK)
+    (left, _), (back, pictured) = breaches(told)
+    assert (left.phase, back.phase, back.end_reason, pictured) == ("open", "close", "returned", False)
+    assert (back.incident, back.left_at, back.track) == (left.incident, left.left_at, left.track)
+    assert left.shown is not msgspec.UNSET
+    outside = [one for one in told if isinstance(one, Outside)]
+    assert len(outside) >= 3
+    assert {name for one in outside for name in one.last} == {left.incident}
+
+
+def test_who_walks_out_of_the_picture_has_ended_at_the_last_sighting() -> None:
+    told = film(build(yard(), key=b"boot"), [640] * 20 + [200 + 8 * i for i in range(55)] + [640] * 80)
+    (left, _), (lost, _) = breaches(told)
+    assert (lost.end_reason, lost.incident) == ("lost", left.incident)
+    close = next(one for one in told if isinstance(one, Told) and b'"close"' in one.raw)
+    assert close.seen_at == START + timedelta(seconds=lost.reported_at)
+
+
+def test_whoever_is_still_out_when_yard_time_ends_is_told_then_with_a_picture() -> None:
+    until = (START + timedelta(hours=7, seconds=8)).time()  # Hanoi's clock
+    hours = {"since": "12:30:00", "until": until.isoformat()}
+    told = breaches(
+        film(build(yard(Zone.model_validate(YARD.model_dump() | {"free": [hours]})), key=b"b"), OUT + [440] * 20)
+    )
+    assert [(one.phase, one.quiet, shown) for one, shown in told][:2] == [
+        ("open", "hours", False),
+        ("update", msgspec.UNSET, True),
+    ]
+    assert told[1][0].reported_at == pytest.approx(8.0, abs=0.2)
+
+
+def test_an_escort_permits_until_its_time_and_other_zones_end_what_goes_on() -> None:
+    watch = build(yard(), key=b"boot")
+    assert isinstance(watch, QuarantineWatch)
+    watch.escorts = {"yard": START + timedelta(minutes=1)}
+    ((left, shown),) = breaches(film(watch, OUT))
+    assert (left.quiet, shown) == ("escort", False)
+    other = build(yard(YARD.model_copy(update={"hold_seconds": 2.0})), key=b"boot", before=watch)
+    (ended, _), *_ = breaches(film(other, [440], first=len(OUT)))
+    assert (ended.incident, ended.phase, ended.end_reason, ended.quiet) == (left.incident, "close", "ended", "escort")
