@@ -1,8 +1,8 @@
 """`python -m edge.eyes --fd N`: an eye on the gate's socket. It holds no key of central and writes no file.
 
-The first message is JSON: `{"cameras": [settings, …], "boot": name}`; from then on the eye speaks, and each further one
-says what to watch from now on. It ends when the gate closes the socket, or on SIGTERM. Sources come by the socket
-because a command line can be read by everybody on the box.
+The first message is JSON: `{"cameras": [settings, …], "boot": name, "escorts": {camera: {zone: until}}}`; from then on
+the eye speaks, and each further one says what to watch from now on. It ends when the gate closes the socket, or on
+SIGTERM. Sources come by the socket because a command line can be read by everybody on the box.
 """
 
 import argparse
@@ -14,11 +14,13 @@ import signal
 import sys
 import threading
 import traceback
+from datetime import datetime
 from multiprocessing.connection import Connection
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import cv2
+import msgspec
 
 from edge.eyes.eye import Eye
 from edge.settings import Camera
@@ -51,6 +53,10 @@ def _on_stuck(camera: str) -> NoReturn:
     _end(3)
 
 
+def _escorts(told: dict[str, Any]) -> dict[str, dict[str, datetime]]:
+    return msgspec.convert(told.get("escorts", {}), dict[str, dict[str, datetime]])
+
+
 def main(argv: list[str] | None = None) -> NoReturn:
     parser = argparse.ArgumentParser(prog="python -m edge.eyes", description="Watch cameras and tell the gate.")
     parser.add_argument("--fd", type=int, required=True, help="the socket to the gate, inherited")
@@ -76,11 +82,13 @@ def main(argv: list[str] | None = None) -> NoReturn:
         _log.critical("%s", error)
         _end(2)
     _log.info("boot %s: eye %d watches %s", boot, os.getpid(), ", ".join(camera.id for camera in cameras))
+    eye.escort(_escorts(first))
     eye.start()
     try:
         while True:
             again = json.loads(connection.recv_bytes())
             eye.set(tuple(Camera.model_validate(camera) for camera in again["cameras"]))
+            eye.escort(_escorts(again))
     except (EOFError, OSError):
         _end(0)
     except Unusable as error:

@@ -3,7 +3,8 @@
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from datetime import datetime
 from multiprocessing.connection import Connection
 
 import cv2
@@ -17,6 +18,7 @@ from edge.eyes.ladder import DECODE, Ladder, Step
 from edge.eyes.reader import GuardedReader
 from edge.eyes.recorder import Recorder, Reel
 from edge.eyes.status import State, Status
+from edge.eyes.watches.quarantine import QuarantineWatch
 from edge.settings import Camera as CameraSettings
 from edge.sighting import Health, Sighting, Still, Told
 from models.vision.stir import Stir
@@ -304,6 +306,12 @@ class Eye:
         self._posts = tuple(kept.get(camera.id) or new[camera.id] for camera in cameras)
         for post in new.values():
             post.start()
+
+    def escort(self, escorts: Mapping[str, Mapping[str, datetime]]) -> None:
+        """Until when which zones of which cameras may be left."""
+        for post in self._posts:
+            if isinstance(post.watch, QuarantineWatch):
+                post.watch.escorts = escorts.get(post.settings.id, {})
 
     def _post(self, camera: CameraSettings) -> Post:
         reader = GuardedReader() if camera.watch == "checkpoint" else None

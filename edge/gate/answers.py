@@ -28,7 +28,7 @@ _PROBE_S = 28.0
 
 class Answers:
     """`take` a command; `say(id, sealed answer)` is called on a thread of ours. What is no command of central's for
-    this box is counted in `refused` and gets no answer.
+    this box is counted in `refused` and gets no answer. `escort` says whether there is such a zone.
     """
 
     def __init__(
@@ -39,6 +39,7 @@ class Answers:
         *,
         configuration: Configuration,
         still: Callable[[str], Still | None],
+        escort: Callable[[str, str, datetime], bool],
         say: Callable[[str, str], None],
     ) -> None:
         self._box = box
@@ -46,6 +47,7 @@ class Answers:
         self._seal_key = seal_key
         self._configuration = configuration
         self._still = still
+        self._escort = escort
         self._say = say
         self.refused = 0
         self._waiting = threading.BoundedSemaphore(_MOST_WAITING)
@@ -82,7 +84,7 @@ class Answers:
         finally:
             self._waiting.release()
 
-    def _answer(self, command: Command) -> Answer:
+    def _answer(self, command: Command) -> Answer:  # noqa: PLR0911  (an answer each)
         if abs(datetime.now(UTC) - command.at) > _FRESH:
             return Answer(id=command.id, fault="clock")
         match command.ask:
@@ -97,8 +99,15 @@ class Answers:
                     return Answer(id=command.id, fault="no_picture")
                 bodies = UNSET if still.bodies is None else still.bodies
                 return Answer(id=command.id, jpeg=still.jpeg, seen_at=still.seen_at, bodies=bodies)
+            case "escort":
+                return self._escorted(command)
             case "probe":
                 return self._tried(command)
+
+    def _escorted(self, command: Command) -> Answer:
+        camera, zone, until = command.camera, command.zone, command.until
+        known = camera is not UNSET and zone is not UNSET and until is not UNSET and self._escort(camera, zone, until)
+        return Answer(id=command.id, fault=UNSET if known else "zone")
 
     def _tried(self, command: Command) -> Answer:
         """By a process of its own, as everything that parses what strangers send; by its stdin, because everybody on

@@ -27,6 +27,7 @@ from edge.gate import clock, machine, metrics
 from edge.gate.answers import Answers
 from edge.gate.configuration import Configuration
 from edge.gate.enrol import Renewal
+from edge.gate.escorts import Escorts
 from edge.gate.evidence import Evidence, Filmed
 from edge.gate.eyes import Broken, Eye, rehand, spread
 from edge.gate.incidents import Ended, Incidents
@@ -148,12 +149,14 @@ class Gate:
             on_countersigned=self.evidence.countersigned,
             known=known,
         )
+        self._escorts = Escorts(folder / "escorts.json")
         self.answers = Answers(
             Box(settings.site, settings.edge),
             sign_key,
             self._seal_key,
             configuration=self.configuration,
             still=self._still,
+            escort=self._escort,
             say=self.link.answer,
         )
         self.stills: Stills | None = None
@@ -194,10 +197,22 @@ class Gate:
         return self._settings.eyes or os.cpu_count() or 1
 
     def _eye(self, cameras: Sequence[Camera]) -> Eye:
-        return Eye(cameras, self.boot, on_sighting=self.take, on_end=self._eye_ended)
+        escorts = self._escorts.standing(datetime.now(UTC))
+        return Eye(cameras, self.boot, escorts=escorts, on_sighting=self.take, on_end=self._eye_ended)
 
     def _asked(self, document: bytes) -> None:
         self.answers.take(document)
+
+    def _escort(self, camera: str, zone: str, until: datetime) -> bool:
+        """False when we guard no such zone."""
+        known = {one.id: {of.id for of in one.zones} for one in self._settings.cameras if one.watch == "quarantine"}
+        if zone not in known.get(camera, ()):
+            return False
+        now = datetime.now(UTC)
+        self._escorts.put(camera, zone, until, now)
+        for eye in self._eyes:
+            eye.escort(self._escorts.standing(now))
+        return True
 
     def _still(self, camera: str) -> Still | None:
         return self._stills.get(camera)

@@ -1,7 +1,6 @@
 """The processes that see. They parse what strangers send, so they may crash, hang or lie: the gate starts them anew."""
 
 import contextlib
-import json
 import logging
 import os
 import random
@@ -11,8 +10,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from multiprocessing.connection import Connection
+from types import MappingProxyType
 
 import msgspec
 
@@ -67,10 +68,12 @@ class Eye:
         cameras: Sequence[Camera],
         boot: str,
         *,
+        escorts: Mapping[str, Mapping[str, datetime]] = MappingProxyType({}),
         on_sighting: Callable[[sighting.Sighting], None],
         on_end: Callable[[Sequence[Camera]], None],
     ) -> None:
         self._boot = boot
+        self._escorts = escorts
         self._names: frozenset[str] = frozenset()
         self._connection: Connection | None = None
         self._saying = threading.Lock()
@@ -96,12 +99,17 @@ class Eye:
                 with contextlib.suppress(OSError):  # it has just died: its successor hears it at once
                     self._connection.send_bytes(self._hello)
 
+    def escort(self, escorts: Mapping[str, Mapping[str, datetime]]) -> None:
+        """Until when which zones may be left."""
+        self._escorts = escorts
+        self.set(self._cameras)
+
     def _watch(self, cameras: Sequence[Camera]) -> None:
         self._cameras = tuple(cameras)
         # what a camera that was taken away still had to say is not Broken
         self._names |= {camera.id for camera in cameras}
-        hello = {"cameras": [camera.model_dump(mode="json") for camera in cameras], "boot": self._boot}
-        self._hello = json.dumps(hello).encode()
+        told = [camera.model_dump(mode="json") for camera in cameras]
+        self._hello = msgspec.json.encode({"cameras": told, "boot": self._boot, "escorts": dict(self._escorts)})
 
     @property
     def pid(self) -> int:

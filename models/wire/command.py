@@ -24,10 +24,12 @@ class Command(Struct, frozen=True, kw_only=True):
     edge: str
     id: str
     at: datetime
-    ask: Literal["config", "check", "still", "probe"]
+    ask: Literal["config", "check", "still", "probe", "escort"]
     """The box's file; whether it would take this one; a camera's newest picture; what a camera that it has not yet
-    really sends."""
+    really sends; that a zone may be left with an escort `until` then."""
     camera: str | UnsetType = UNSET
+    zone: str | UnsetType = UNSET
+    until: datetime | UnsetType = UNSET
     yaml: str | UnsetType = UNSET
     settings: dict[str, Any] | UnsetType = UNSET
     """Of the camera to be tried, as the box's file has them."""

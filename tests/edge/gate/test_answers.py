@@ -37,6 +37,7 @@ class Central:
         self.sign, self.open = Ed25519PrivateKey.generate(), X25519PrivateKey.generate()
         self.still = Still(camera="cam-1", seen_at=datetime.now(UTC), jpeg=b"\xff\xd8", bodies=((0.1, 0.2, 0.1, 0.3),))
         self.heard: dict[str, str] = {}
+        self.escorts: dict[tuple[str, str], datetime] = {}
         self._came = threading.Condition()
         path = folder / "box.yaml"
         path.write_text(FILE)
@@ -47,8 +48,13 @@ class Central:
             self.open.public_key().public_bytes_raw(),
             configuration=Configuration(path, load(path, EdgeSettings), public),
             still=lambda camera: self.still if camera == "cam-1" else None,
+            escort=self.escort,
             say=self.hear,
         )
+
+    def escort(self, camera: str, zone: str, until: datetime) -> bool:
+        self.escorts[camera, zone] = until
+        return camera == "cam-1"
 
     def hear(self, name: str, sealed: str) -> None:
         with self._came:
@@ -122,3 +128,11 @@ def test_what_cannot_be_a_camera_is_refused_without_its_address(central: Central
     answer = central.ask("probe", settings={"id": "A b", "source": "rtsp://u:s3cr3t@cam/a", "watch": "checkpoint"})
     assert "id" in str(answer.refused)
     assert "s3cr3t" not in repr(answer)
+
+
+def test_an_escort_is_taken_for_a_zone_that_is_there_until_its_time(central: Central) -> None:
+    until = datetime(2026, 11, 24, 12, tzinfo=UTC)
+    assert central.ask("escort", camera="cam-1", zone="yard", until=until).fault is UNSET
+    assert central.ask("escort", camera="cam-9", zone="yard", until=until).fault == "zone"
+    assert central.ask("escort", camera="cam-1", zone="yard").fault == "zone"
+    assert central.escorts["cam-1", "yard"] == until
