@@ -171,7 +171,7 @@ class Central:
         beside = [self._feed.run()] if "web" in self._only or self._engine.dialect.name == "postgresql" else []
         if "rounds" in self._only:
             beside += [self._build_snapshots(), self._import_files()]
-            beside += [rounds.run(self._engine, self._settings, self._keys, self._feed.touch)]
+            beside += [rounds.run(self._engine, self._settings, self._keys, self._evidence, self._feed.touch)]
         tasks = [asyncio.create_task(work) for work in beside]
         if "inbox" in self._only:
             known = None

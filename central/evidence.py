@@ -7,6 +7,7 @@ import tempfile
 import time
 from base64 import urlsafe_b64decode
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -139,6 +140,18 @@ class Evidence:
         finally:
             Path(partial).unlink(missing_ok=True)  # noqa: ASYNC240  (as the writes above: a local disk)
 
+    def signed(self, manifest: str) -> bool:
+        """Whether the manifest carries a box's signature over its very text."""
+        found = self._manifest(manifest)
+        return found is not None and _is_signed(found[1], found[0])
+
+    def purge(self, before: datetime) -> tuple[int, int]:
+        """Delete what came before then: how many files went, and how many of them are still there."""
+        old = [path for path in self._folder.rglob("*") if path.is_file() and _came(path) < before]
+        for path in old:
+            path.unlink(missing_ok=True)
+        return len(old), sum(path.exists() for path in old)
+
     def offset(self, name: str) -> int:
         """How much of it has come so far."""
         half = self._folder / "partial" / name
@@ -183,6 +196,13 @@ class Evidence:
             half = link.with_suffix(f".{name[:8]}")
             half.write_text(name)
             half.replace(link)
+
+
+def _came(path: Path) -> datetime:
+    try:
+        return datetime.fromtimestamp(path.stat().st_mtime, UTC)
+    except FileNotFoundError:  # another central was quicker
+        return datetime.now(UTC)
 
 
 async def _at_most(chunks: AsyncIterator[bytes], most: int) -> AsyncIterator[bytes]:

@@ -11,7 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from central import db
 from central.alerts import service as alerts
 from central.alerts.rules import Patience
+from central.auth import service as auth
 from central.crowd import service as crowd
+from central.evidence import Evidence
 from central.history import service as history
 from central.history.service import Keep
 from central.inbox import days
@@ -37,17 +39,40 @@ async def purge(engine: AsyncEngine, keep_days: int, now: datetime) -> int | Non
     return await days.purge_before(engine, (now - timedelta(days=keep_days)).date(), now, since=night_of(now))
 
 
+async def purge_evidence(engine: AsyncEngine, evidence: Evidence, keep_days: int, now: datetime) -> int:
+    """Pictures and films that nobody may keep any longer; the audit log says how many went and that none is left."""
+    gone, left = await asyncio.to_thread(evidence.purge, now - timedelta(days=keep_days))
+    if gone:
+        async with db.writing(engine) as connection:
+            why = f"older than {keep_days} days"
+            await auth.note(connection, who="rounds", what="evidence purged", why=why, outcome=f"{gone}, left {left}")
+    return gone
+
+
 Step = Callable[[datetime], Awaitable[object]]
 
 
-async def run(engine: AsyncEngine, settings: CentralSettings, keys: Keys, touch: Callable[[str], None]) -> None:
+async def run(
+    engine: AsyncEngine, settings: CentralSettings, keys: Keys, evidence: Evidence, touch: Callable[[str], None]
+) -> None:
     """What is due each minute and each second, for ever. `touch` hears which screens have news."""
     keep = Keep(minute_days=settings.keep_minutes_days, hour_days=settings.keep_hours_days)
     patience = Patience(
         second=timedelta(seconds=settings.second_screen_seconds), out=timedelta(seconds=settings.out_seconds)
     )
 
+    purged_on: datetime | None = None
+
+    async def forget(now: datetime) -> None:
+        nonlocal purged_on
+        if purged_on != night_of(now):
+            await purge_evidence(engine, evidence, settings.keep_days, now)
+            purged_on = night_of(now)
+
     async def escalate(now: datetime) -> None:
+        async with db.reading(engine) as connection:  # a writer would hold the others up, each second
+            if not await alerts.is_due(connection, patience, now):
+                return
         async with db.writing(engine) as connection:
             went = await alerts.escalate(connection, patience, now)
         if went:
@@ -64,6 +89,7 @@ async def run(engine: AsyncEngine, settings: CentralSettings, keys: Keys, touch:
             lambda now: history.purge(engine, keep, now, since=night_of(now), warnings=crowd.forget_warnings),
             lambda _now: sites.fold_seen(engine),
             lambda now: notify.purge(engine, now - timedelta(days=settings.keep_days)),
+            forget,
         ),
         _every(1.0, escalate, deliver),
     )

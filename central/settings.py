@@ -77,7 +77,7 @@ class CentralSettings(Section):
     import_mb: Annotated[int, Field(ge=1, le=20_000)] = 2_000
     """The largest file of residents that the import desk takes."""
     keep_days: Annotated[int, Field(ge=1, le=39)] = 30
-    """Events, dead letters and messages older than this go every night; the table `purge` says how many events."""
+    """Events, dead letters, messages, pictures and films older than this go every night; what went is written down."""
     keep_minutes_days: Annotated[int, Field(ge=8)] = 8
     """Streets by the minute; eight days hold last week's curve."""
     keep_hours_days: Annotated[int, Field(ge=1)] = 400

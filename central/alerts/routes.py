@@ -163,7 +163,12 @@ def routes(  # noqa: C901  (a handler each)
             told = await notify.messages(connection, f"{BREACH}/{row.id}")
         if "text/html" in request.headers.get("accept", ""):
             html = pages.get_template("alert.html").render(
-                lang=lang_of(request), title="alert.story", alert=row, messages=told[::-1], **_proofs(evidence, [row])
+                lang=lang_of(request),
+                title="alert.story",
+                alert=row,
+                messages=told[::-1],
+                signed=evidence.signed(row.evidence),
+                **_proofs(evidence, [row]),
             )
             return HTMLResponse(html)
         return JSONResponse(msgspec.to_builtins({"alert": row, "messages": told}))

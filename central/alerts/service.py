@@ -253,6 +253,14 @@ async def _by(connection: AsyncConnection, alert_id: int) -> str | None:
     return (await connection.execute(select(alert.c.by).where(alert.c.id == alert_id))).scalar_one_or_none()
 
 
+async def is_due(connection: AsyncConnection, patience: Patience, now: datetime) -> bool:
+    """Whether anything is to go further."""
+    return any(
+        rules.goes_to_second(one, patience, now) or rules.goes_out(one, patience, now)
+        for one in await open_alerts(connection)
+    )
+
+
 async def escalate(connection: AsyncConnection, patience: Patience, now: datetime) -> bool:
     """What nobody has taken goes to a second screen, and then out of the browser; whether anything did. Of several
     centrals one does it.

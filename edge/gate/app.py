@@ -330,7 +330,7 @@ class Gate:
             cameras=cameras,
         )
 
-    def take(self, seen: Sighting) -> None:
+    def take(self, seen: Sighting) -> None:  # noqa: C901  (a kind of sighting each)
         """One sighting of an eye. Raises Broken on an event that we do not know."""
         if seen.camera not in {camera.id for camera in self._settings.cameras}:
             return  # it was taken away, and this was still on its way

@@ -1,8 +1,10 @@
 import asyncio
 import hashlib
 import json
+import os
 from base64 import urlsafe_b64encode
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -90,3 +92,17 @@ def test_a_film_is_found_by_the_manifest_that_it_follows_when_the_same_box_signe
     second = kept(evidence, manifest(box, event="e1", snapshot=picture, clip=film, follows=first))
     assert evidence.filmed(first) == second
     assert evidence.clip(second) == evidence.path(film)
+
+
+def test_what_is_too_old_goes_and_nothing_else_does(tmp_path: Path) -> None:
+    evidence = Evidence(tmp_path)
+    now = datetime.now(UTC)
+    names = [hashlib.sha256(content).hexdigest() for content in (b"old", b"new")]
+    for name, content in zip(names, (b"old", b"new"), strict=True):
+        asyncio.run(evidence.put(name, chunks(content)))
+    old = evidence.path(names[0])
+    assert old is not None
+    os.utime(old, (0, (now - timedelta(days=31)).timestamp()))
+    assert evidence.purge(now - timedelta(days=30)) == (1, 0)
+    assert [evidence.path(name) is None for name in names] == [True, False]
+    assert evidence.purge(now - timedelta(days=30)) == (0, 0)
