@@ -49,6 +49,7 @@ from central.passes import routes as pass_routes
 from central.passes import service as passes
 from central.quarantine import routes as quarantine
 from central.records import routes as records
+from central.reports import routes as reports
 from central.settings import CentralSettings
 from central.sites import routes as sites
 from central.sites import service as sites_service
@@ -134,11 +135,15 @@ class Central:
         self.app.include_router(quarantine.routes(self._engine, keys, self._feed))
         self.app.include_router(notify.routes(self._engine, keys, self._feed, pages))
         self.app.include_router(crowd.routes(self._engine, self._feed, pages, traffic, self._stills))
-        self.app.include_router(records.routes(self._engine, keys, pages))
+        for router in (
+            reports.routes(self._engine, pages, self._desk.limits),
+            records.routes(self._engine, keys, pages),
+            issuing_routes.routes(self._engine, keys, pages),
+            pass_routes.routes(self._engine, pages),
+        ):
+            self.app.include_router(router)
         importing.feed = self._feed
         self.app.include_router(imports_routes.routes(importing))
-        self.app.include_router(issuing_routes.routes(self._engine, keys, pages))
-        self.app.include_router(pass_routes.routes(self._engine, pages))
         self.app.include_router(pass_routes.officers(self._engine, pages))
         self.app.include_router(delivery.routes(self._desk, self._feed.touch, pages))
         self.app.include_router(snapshot_routes.routes(self._order.folder, keys, settings.snapshot.carry))

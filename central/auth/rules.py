@@ -92,6 +92,13 @@ ACCESS: tuple[Rule, ...] = (
     *_rules("admin", "POST /recipients"),
     *_rules("traffic admin viewer", "GET /traffic", "LIVE streets"),
     *_rules("traffic admin viewer", "GET /traffic/streets.json", "GET /traffic/warnings.json"),
+    *_rules("traffic admin viewer", "GET /traffic/report", "GET /traffic/report.json", "GET /traffic/report.csv"),
+    *_rules(
+        "traffic admin viewer",
+        "GET /traffic/{site}/{edge}/{camera}/{zone}",
+        "GET /traffic/{site}/{edge}/{camera}/{zone}/series.json",
+        "GET /traffic/{site}/{edge}/{camera}/{zone}/series.csv",
+    ),
     *_rules("traffic admin viewer", "GET /stills/{site}/{edge}/{camera}"),
     *_rules("traffic", "POST /warnings/{warning}/{state}"),
     *_rules("tracer sampler admin", "GET /registry", "POST /registry/find"),

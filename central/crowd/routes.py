@@ -16,8 +16,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from central import db
 from central.auth.service import places_here, who
 from central.crowd import rules, service
-from central.crowd.rules import State
-from central.crowd.service import Street, Warned
+from central.crowd.rules import State, Warned
+from central.crowd.service import Street
 from central.history import service as history
 from central.live import STREETS
 from central.sites import service as sites

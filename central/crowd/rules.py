@@ -4,6 +4,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 from urllib.parse import quote, unquote
@@ -39,6 +40,21 @@ def level_of(told: Iterable[int | None]) -> int | None:
     seen = [level for level in levels if level is not None]
     worst = max(seen, default=None)
     return worst if worst is not None and (worst >= CROWDED or len(seen) == len(levels)) else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Warned:
+    """What a district was told of one of its streets."""
+
+    id: int
+    street: str
+    district: str
+    level: int
+    first_at: datetime
+    state: str
+    by: str | None
+    by_at: datetime | None
+    note: str | None
 
 
 # ---- the wall

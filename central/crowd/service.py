@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from central import db
 from central.crowd import rules
 from central.crowd.load import Feature
-from central.crowd.rules import State
+from central.crowd.rules import State, Warned
 from central.crowd.tables import (
     street_district,
     street_level,
@@ -167,21 +167,6 @@ FRESH = timedelta(minutes=10)
 """An older level is history: it is shown and warns nobody."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Warned:
-    """What a district was told of one of its streets."""
-
-    id: int
-    street: str
-    district: str
-    level: int
-    first_at: datetime
-    state: str
-    by: str | None
-    by_at: datetime | None
-    note: str | None
-
-
 async def put_streets(connection: AsyncConnection, features: Sequence[Feature]) -> None:
     """All streets anew; open warnings stay until their level falls."""
     await connection.execute(delete(street_zone))
@@ -309,6 +294,22 @@ async def answer(
         .values(state=state, by=by, by_at=now, note=note or None)
     )
     return bool(changed.rowcount)
+
+
+async def warnings_of(
+    connection: AsyncConnection, since: datetime, until: datetime, places: Sequence[str] = ()
+) -> list[tuple[Warned, datetime | None]]:
+    """Those that began then, and when each was closed; oldest first."""
+    columns = [street_warning.c[name] for name in Warned.__dataclass_fields__]
+    rows = await connection.execute(
+        select(*columns, street_warning.c.closed_at)
+        .where(street_warning.c.first_at >= since, street_warning.c.first_at < until, _at(places))
+        .order_by(street_warning.c.first_at, street_warning.c.id)
+    )
+    return [
+        (Warned(**{name: row[name] for name in Warned.__dataclass_fields__}), row["closed_at"])
+        for row in rows.mappings()
+    ]
 
 
 async def forget_warnings(connection: AsyncConnection, before: datetime) -> int:

@@ -1,16 +1,18 @@
 """The only door to streets by the minute and by the hour. Each new measure is folded in once, whatever the order."""
 
 import logging
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from msgspec import UNSET
-from sqlalchemy import case, delete, func, or_, select, text
+from sqlalchemy import RowMapping, case, delete, func, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from central import db
+from central.history.rules import Span, Zone
 from central.history.tables import street_purge, street_rollup
 from models.wire.events import CrowdMeasured, Event
 
@@ -107,6 +109,40 @@ async def recent(
 
 def _mean(total: int, looks: int) -> float | None:
     return int(total) / int(looks) if looks else None
+
+
+def _span(row: RowMapping) -> Span:
+    densities, flows = row["densities"], row["flows"]
+    return Span(
+        began=row["began"],
+        looks=row["looks"],
+        bodies=(row["people"] + row["vehicles"] + row["moving"]) / row["looks"],
+        most=row["most"],
+        low=row["low"],
+        high=row["high"],
+        density=row["density_centi"] / densities / 100 if densities else None,
+        flow_in=row["in_deci"] / flows / 10 if flows else None,
+        flow_out=row["out_deci"] / flows / 10 if flows else None,
+    )
+
+
+async def minutes(connection: AsyncConnection, zone: Zone, since: datetime, until: datetime) -> list[Span]:
+    """Of one zone, oldest first."""
+    held = street_rollup.c
+    mine = [held[name] == value for name, value in zip(_KEY[:4], zone, strict=True)]
+    when = held.span_s == MINUTE_S, held.began >= since, held.began < until
+    rows = await connection.execute(select(street_rollup).where(*mine, *when).order_by(held.began))
+    return [_span(row) for row in rows.mappings()]
+
+
+async def hours(connection: AsyncConnection, since: datetime, until: datetime) -> dict[Zone, list[Span]]:
+    """Of every zone, oldest first."""
+    held = street_rollup.c
+    when = held.span_s == HOUR_S, held.began >= since, held.began < until
+    found: dict[Zone, list[Span]] = defaultdict(list)
+    for row in (await connection.execute(select(street_rollup).where(*when).order_by(held.began))).mappings():
+        found[row["site"], row["edge"], row["camera"], row["zone"]].append(_span(row))
+    return found
 
 
 # ---- what may be kept

@@ -41,7 +41,8 @@ pytestmark = [
     ),
 ]
 PAGES = (
-    "/", "/recipients", "/overview", "/supervisor", "/duty", "/alerts", "/traffic", "/registry", "/delivery",
+    "/", "/recipients", "/overview", "/supervisor", "/duty", "/alerts", "/traffic",
+    "/traffic/report", "/traffic/cp-014/edge-01/cam-2/nga-tu-so", "/registry", "/delivery",
     "/imports", "/policies", "/officers", "/people", "/audit", "/password",
 )  # fmt: skip
 AN = "001080000001"

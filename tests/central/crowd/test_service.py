@@ -10,8 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from central import db
 from central.crowd import service
 from central.crowd.load import Feature
-from central.crowd.rules import State
-from central.crowd.service import Warned
+from central.crowd.rules import State, Warned
 from central.notify import service as notify
 from central.notify.rules import Kind
 from central.notify.tables import message
