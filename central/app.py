@@ -5,6 +5,7 @@ import logging
 import math
 import multiprocessing
 import re
+import ssl
 import time
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
@@ -31,12 +32,14 @@ from central.auth import rules as access
 from central.auth.door import Door, problem
 from central.auth.service import places_here, who
 from central.authority import Authority
+from central.cameras import routes as cameras
 from central.crowd import routes as crowd
 from central.enrolment import routes as enrolment
 from central.evidence import Evidence, OutOfStep, Refused, TooLarge, media_type
 from central.imports import routes as imports_routes
 from central.imports import service as imports
 from central.inbox import routes as delivery
+from central.inbox.asking import Boxes
 from central.inbox.intake import Desk
 from central.inbox.link import Link
 from central.issuing import routes as issuing_routes
@@ -50,7 +53,7 @@ from central.passes import service as passes
 from central.quarantine import routes as quarantine
 from central.records import routes as records
 from central.reports import routes as reports
-from central.settings import CentralSettings
+from central.settings import CentralSettings, Https
 from central.sites import routes as sites
 from central.sites import service as sites_service
 from central.snapshot import routes as snapshot_routes
@@ -66,6 +69,13 @@ _PAGES = Path(__file__).parent / "pages"
 _LOOK_S = 1.0
 _FORGET_S = 3600.0
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,12})-(\d{1,12})/(\d{1,12})")
+
+
+def _known(https: Https | None) -> ssl.SSLContext | None:
+    """By what the broker is known, and we are known to it, where that is set."""
+    if https is None:
+        return None
+    return tls.context(Path(https.pki) / "ca.pem", Path(https.certificate), Path(https.key))
 
 
 Duty = Literal["inbox", "web", "rounds"]
@@ -107,6 +117,8 @@ class Central:
         self._link: Link | None = None
         self._import = imports.Order(database=settings.database, data=settings.data)
         self._shelf = imports.Shelf(self._import.folder, keys)
+        self._known = _known(settings.https)
+        self._boxes = Boxes(settings.broker, keys, self._known)
         pages = environment(_PAGES)
         pages.globals |= {"who": who, "may": lambda what: access.may_do(who(), what)}
         importing = imports_routes.Imports(self._engine, self._shelf, pages, most_mb=settings.import_mb)
@@ -130,6 +142,7 @@ class Central:
         self.app.add_exception_handler(RequestValidationError, _unfit)
         self.app.include_router(auth.routes(self._engine, pages))
         self.app.include_router(sites.routes(self._feed, pages))
+        self.app.include_router(cameras.routes(self._engine, keys, self._boxes, pages))
         self.app.include_router(alerts.routes(self._engine, self._feed, self._evidence, pages))
         self.app.include_router(overview.routes(self._engine, self._feed, pages))
         self.app.include_router(quarantine.routes(self._engine, keys, self._feed))
@@ -152,6 +165,10 @@ class Central:
         self.app.include_router(enrolment.routes(self._engine, authority, broker, public))
         self.app.router.routes += [mount_static(), language_route()]
         self.app.mount("/desk", StaticFiles(directory=_PAGES / "static"), name="desk")
+        self._serve()
+
+    def _serve(self) -> None:
+        """What no room of its own answers."""
         self.app.add_api_route("/live", self._live, methods=["GET"])
         self.app.add_api_route("/evidence/{name}", self._put_evidence, methods=["PUT"])
         self.app.add_api_route("/evidence/{name}", self._get_evidence, methods=["GET"])
@@ -179,17 +196,17 @@ class Central:
             beside += [rounds.run(self._engine, self._settings, self._keys, self._evidence, self._feed.touch)]
         tasks = [asyncio.create_task(work) for work in beside]
         if "inbox" in self._only:
-            known = None
-            if (https := self._settings.https) is not None:
-                known = tls.context(Path(https.pki) / "ca.pem", Path(https.certificate), Path(https.key))
-            self._link = Link(self._settings.broker, self._desk, self._feed.touch, known)
+            self._link = Link(self._settings.broker, self._desk, self._feed.touch, self._known)
             self._link.start()
+        if "web" in self._only:
+            self._boxes.start()
         try:
             yield
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            await self._boxes.stop()
             if self._link is not None:
                 await self._link.stop()
             await self._engine.dispose()

@@ -18,6 +18,8 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from models.passes.packing import key_of
 from models.passes.trust import Listed, TrustList, Untrusted
+from models.wire.command import Answer
+from models.wire.command import open_ as open_answer
 from models.wire.seal import Identity, close, key_id, open_, unseal
 
 _SECRET_BYTES = 32
@@ -118,6 +120,10 @@ class Keys:
     def opened(self, sealed: str) -> str:
         """Raises Unopenable."""
         return open_(sealed, self._openers_of(sealed)).decode()
+
+    def answer(self, sealed: str) -> Answer:
+        """What a box answers. Raises Unopenable."""
+        return open_answer(sealed, self._openers_of(sealed))
 
     def key(self, kind: str, value: str) -> bytes:
         """The name under which a number is known."""

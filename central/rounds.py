@@ -88,6 +88,7 @@ async def run(
             lambda now: purge(engine, settings.keep_days, now),
             lambda now: history.purge(engine, keep, now, since=night_of(now), warnings=crowd.forget_warnings),
             lambda _now: sites.fold_seen(engine),
+            lambda now: sites.purge(engine, now - timedelta(days=settings.keep_days)),
             lambda now: notify.purge(engine, now - timedelta(days=settings.keep_days)),
             forget,
         ),

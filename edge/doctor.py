@@ -29,7 +29,8 @@ from edge.settings import EdgeSettings
 from edge.sighting import Scanned
 from models.address import redact
 from models.optics import READABLE_PX, SYMBOLS, View, prospect
-from models.view.page import doing, text
+from models.view import findings
+from models.view.page import text
 from models.vision.detector import Unusable
 from models.vision.tamper import look
 
@@ -148,12 +149,6 @@ class Advice:
     key: str
     values: Mapping[str, float | str]
 
-    def words(self, lang: str) -> str:
-        values = dict(self.values)
-        if "state" in values:
-            values["state"] = doing(lang, str(values["state"]), str(values["reason"]))
-        return text(lang, f"doctor.{self.key}", **values)
-
 
 def advise(found: Found, camera: CameraSettings) -> list[Advice]:
     """What to change on the camera or in the file."""
@@ -192,20 +187,11 @@ def modules(width_px: int, lens_degrees: float, distance_m: float) -> dict[str, 
 
 
 def lines(found: Found, camera: CameraSettings, lang: str = "en") -> Iterator[str]:
-    if found.width:
-        values = asdict(found) | {
-            "keys": "?" if found.keys_apart_s is None else f"{found.keys_apart_s:g}",
-            "reorders": text(lang, "doctor.yes" if found.reorders else "doctor.no"),
-            "clock": "?" if found.clock_s is None else f"{found.clock_s:+.0f}",
-            "px": "?" if found.px_per_module is None else f"{found.px_per_module:.1f}",
-            "far": min(camera.person_px),
-            "near": max(camera.person_px),
-        }
-        yield f"{found.camera}: {text(lang, 'doctor.stream', **values)}"
-        yield f"  {text(lang, 'doctor.picture', **values)}"
-    advice = advise(found, camera)
-    yield from (f"  -> {one.words(lang)}" for one in advice)
-    if not advice:
+    said = findings.advice(lang, [asdict(one) for one in advise(found, camera)])
+    for number, line in enumerate(findings.summary(lang, asdict(found), camera.person_px)):
+        yield f"  {line}" if number else f"{found.camera}: {line}"
+    yield from (f"  -> {one}" for one in said)
+    if not said:
         yield f"  {text(lang, 'doctor.good')}"
 
 

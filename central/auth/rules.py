@@ -124,6 +124,10 @@ ACCESS: tuple[Rule, ...] = (
     *_rules("edge", "GET /snapshot/{site}/{edge}", "GET /snapshot/{name}"),
     *_rules(
         "admin",
+        "GET /cameras", "GET /cameras/{site}/{edge}", "POST /cameras/{site}/{edge}",
+        "POST /cameras/{site}/{edge}/probe", "GET /cameras/{site}/{edge}/{camera}",
+        "GET /cameras/{site}/{edge}/{camera}/still", "POST /cameras/{site}/{edge}/{camera}/zones",
+        "POST /cameras/{site}/{edge}/{camera}/remove",
         "GET /people", "POST /people", "POST /people/{name}",
         "POST /tokens", "POST /tokens/{name}/revoke", "POST /screens", "GET /audit", "GET /audit.csv",
     ),

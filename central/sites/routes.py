@@ -1,6 +1,6 @@
 """The first page: boxes and cameras, worst first, and the ways to the desks."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import jinja2
 from fastapi import APIRouter, Request
@@ -21,12 +21,14 @@ class Health:
         self._pages = pages
 
     async def render(self, lang: str, places: tuple[str, ...]) -> str:
+        now = datetime.now(UTC)
         async with db.reading(self._engine) as connection:
+            steps = await service.steps(connection, now - timedelta(days=1))
             edges = await service.edges(connection, places)
             cameras = await service.cameras(connection, places)
             gaps = {gap.box: gap for gap in reversed(await service.gaps(connection)) if gap.missing}
         return self._pages.get_template("health.html").render(
-            lang=lang, edges=edges, cameras=cameras, gaps=gaps, now=datetime.now(UTC)
+            lang=lang, edges=edges, cameras=cameras, gaps=gaps, steps=steps, now=now
         )
 
 

@@ -41,8 +41,20 @@ class CameraRow:
     at: datetime
     seen: bool
     """False whenever we cannot vouch for it: its box is offline, or it is not live."""
+    picture_at: datetime | None = None
+    """When its newest picture was taken, on our clock."""
     unseen_minutes: int = 0
     """Of the last hour, rounded up: what nobody vouches for is no calm."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClockStep:
+    """A box's clock was set. It is no time that was seen or not seen, so it is told for itself."""
+
+    site: str
+    edge: str
+    at: datetime
+    seconds: float
 
 
 @dataclass(frozen=True, kw_only=True)

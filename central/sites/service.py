@@ -77,6 +77,9 @@ async def record_states(connection: AsyncConnection, told: Sequence[Told], recei
                 "mode": health.mode,
                 "since": health.since,
                 "at": received_at if state.at is UNSET else state.at,
+                "picture_at": None
+                if health.frame_age_s is UNSET or one.replayed
+                else received_at - timedelta(seconds=health.frame_age_s),
             }
     await _upsert(connection, edge, ("site", "edge"), [changed[box] for box in sorted(changed)])
     rows = [dict(zip(_CAMERA_KEY, key, strict=True)) | cameras[key] for key in sorted(cameras)]
@@ -124,6 +127,25 @@ async def _spans(
         key = row["site"], row["edge"], row["camera"]
         found[key].append(rules.Span(kind=row["kind"], started=row["started"], until=row["until"]))
     return found
+
+
+async def steps(connection: AsyncConnection, since: datetime) -> list[rules.ClockStep]:
+    """When which box's clock was set, newest first."""
+    query = (
+        select(watch_span.c.site, watch_span.c.edge, watch_span.c.started, watch_span.c.step_s)
+        .where(watch_span.c.kind == "step", watch_span.c.until > since)
+        .distinct()
+        .order_by(watch_span.c.started.desc(), watch_span.c.site, watch_span.c.edge)
+        .limit(100)
+    )
+    rows = await connection.execute(query)
+    return [rules.ClockStep(site=row.site, edge=row.edge, at=row.started, seconds=row.step_s) for row in rows]
+
+
+async def purge(engine: AsyncEngine, before: datetime) -> int:
+    """What cameras saw before then goes; how many spans went."""
+    async with db.writing(engine) as connection:
+        return int((await connection.execute(delete(watch_span).where(watch_span.c.until < before))).rowcount)
 
 
 async def coverage(

@@ -29,6 +29,7 @@ camera_health = Table(
     Column("mode", Text, nullable=False),
     Column("since", Moment, nullable=False),
     Column("at", Moment, nullable=False),
+    Column("picture_at", Moment),  # of its newest picture, on central's clock; null: none yet, or an older box
 )
 
 # The newest camera.status of each outbox: sequences of two outboxes cannot be compared.

@@ -1,5 +1,5 @@
 import tarfile
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import cv2
@@ -8,6 +8,7 @@ import pytest
 
 from edge.doctor import Found, advise, bundle, examine, lines
 from edge.settings import Camera, EdgeSettings
+from models.view import findings
 from scripts.city.rtsp import RtspServer
 from tests.clips import render
 
@@ -50,8 +51,10 @@ def test_a_camera_that_is_set_well_needs_no_advice() -> None:
     ],
 )
 def test_what_is_wrong_is_said_in_plain_words(found: Found, word: str) -> None:
-    assert any(word in one.words("en") for one in advise(found, CAMERA))
-    assert all(one.words("vi") != one.words("en") for one in advise(found, CAMERA))
+    given = [asdict(one) for one in advise(found, CAMERA)]
+    english, vietnamese = findings.advice("en", given), findings.advice("vi", given)
+    assert any(word in one for one in english)
+    assert all(one != other for one, other in zip(english, vietnamese, strict=True))
 
 
 def test_a_real_stream_is_described_and_bundled_without_secrets(tmp_path: Path) -> None:

@@ -67,3 +67,32 @@ def test_the_boxes_that_want_something_come_first_with_what_they_told_of_themsel
             return [(row.edge, row.wants) for row in await service.edges(connection)]
 
     assert city.run(step) == [("edge-03", ("disk",)), ("edge-01", ()), ("edge-02", ())]
+
+
+def test_a_set_clock_is_told_for_itself_and_old_spans_go(city: City) -> None:
+    told(city, 0, "live", 0)
+    told(city, 5, "live", 0)
+    told(city, 10, "live", 0, ahead_s=3600.0)
+    told(city, 15, "live", 0, ahead_s=3600.0)
+
+    async def step(engine: AsyncEngine) -> tuple[list[int], int, int]:
+        async with db.reading(engine) as connection:
+            steps = [round(one.seconds) for one in await service.steps(connection, at(0))]
+        kept = await service.purge(engine, at(0))
+        return steps, kept, await service.purge(engine, at(60))
+
+    assert city.run(step) == ([3600], 0, 2)
+
+
+def test_the_age_of_a_picture_is_told_on_our_clock(city: City) -> None:
+    async def step(engine: AsyncEngine) -> datetime | None:
+        health = CameraHealth(
+            state="stalled", reason="no_picture", watch="traffic", mode="armed", since=at(3600), frame_age_s=40.0
+        )
+        word = EdgeState(state="online", boot="b1", at=at(3700), cameras={"cam-1": health})
+        async with db.writing(engine) as connection:
+            one = service.Told(box=Box("cp-014", "edge-01"), state=word, replayed=False)
+            await service.record_states(connection, [one], at(100))
+            return (await service.cameras(connection))[0].picture_at
+
+    assert city.run(step) == at(60)
