@@ -121,7 +121,7 @@ ACCESS: tuple[Rule, ...] = (
     *_rules("edge", "POST /enrolment/renew"),
     *_rules("edge", "HEAD /evidence/{name}", "PUT /evidence/{name}"),
     *_rules("edge", "PUT /stills/{site}/{edge}/{camera}"),
-    *_rules("edge", "GET /snapshot/{site}/{edge}", "GET /snapshot/{name}"),
+    *_rules("edge", "GET /snapshot/{site}/{edge}", "GET /snapshot/{name}", "GET /policy/{sha256}"),
     *_rules(
         "admin",
         "GET /cameras", "GET /cameras/{site}/{edge}", "POST /cameras/{site}/{edge}",

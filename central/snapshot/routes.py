@@ -39,4 +39,12 @@ def routes(folder: Path, keys: Keys, carry: Mapping[str, Carry]) -> APIRouter:
             path, media_type="application/octet-stream", headers={"Cache-Control": "private, max-age=3600, immutable"}
         )
 
+    @router.get("/policy/{sha256}")
+    async def policy(sha256: str) -> Response:
+        """By its hash, with a signature of its own."""
+        told = service.policy(folder, keys, sha256)
+        if told is None:
+            raise HTTPException(404)
+        return Response(told, media_type="application/json", headers={"Cache-Control": "private, max-age=3600"})
+
     return router

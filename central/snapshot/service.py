@@ -25,11 +25,13 @@ from models.passes.packing import Packer
 from models.passes.policy import parse
 from models.wire import parcel, seal
 from models.wire import snapshot as wire
+from models.wire.policy import sign as sign_policy
 
 _KEPT_S = 3600.0
 """A gate on a slow line may still be fetching a file that has been replaced."""
 _NICE = 10
 _PAGE = 10_000
+_POLICY = "policy"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +51,7 @@ class Order:
     @property
     def kinds(self) -> tuple[str, ...]:
         """A gate carries only what its policies read."""
-        policies = [parse(content, name="policy") for kind, content in self.common if kind == "policy"]
+        policies = [parse(content, name="policy") for kind, content in self.common if kind == _POLICY]
         return tuple(sorted({"known"}.union(*(policy.reads for policy in policies))))
 
     @property
@@ -184,7 +186,7 @@ def document(
     name = rules.scope_name(rules.carry_of(site, carry))
     if built is None or name not in built.scopes:
         return None
-    files = list(_files(built, name))
+    files = [kept for kept in _files(built, name) if kept.part.kind != _POLICY]
     opening = wire.Opening(
         secret=secret.outside_secret, keys={kept.part.sha256: secret.parcel(kept.salt) for kept in files}
     )
@@ -193,6 +195,17 @@ def document(
         edge=edge,
         as_of=datetime.fromisoformat(built.as_of),
         parts=tuple(kept.part for kept in files),
+        policies=tuple(digest for digest, kept in built.common.items() if kept.part.kind == _POLICY),
         sealed=seal.close(msgspec.json.encode(opening), key),
     )
     return wire.sign(told, secret.sign)
+
+
+def policy(folder: Path, secret: Keys, sha256: str) -> bytes | None:
+    """A policy that gates are told of, signed; None for any other."""
+    built = present(folder)
+    kept = built.common.get(sha256) if built else None
+    if kept is None or kept.part.kind != _POLICY:
+        return None
+    with (folder / kept.part.sha256).open("rb") as file:
+        return sign_policy(bytes(parcel.unwrap(file, secret.parcel(kept.salt))), secret.sign)

@@ -321,6 +321,7 @@ class Gate:
                 **({"certificate_days": self.renewal.days_left} if self.renewal else {}),
                 "stills": self.stills.brought if self.stills else 0,
                 "stills_failed": self.stills.failed if self.stills else 0,
+                "policies_refused": self.snapshots.policies.refused if self.snapshots else 0,
                 "config_refused": self.configuration.refusals,
                 "commands_refused": self.answers.refused,
                 "strange_films": self.evidence.strange_films,

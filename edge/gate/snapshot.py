@@ -23,10 +23,10 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
+from edge.gate.policies import Policies
 from models.passes import trust
 from models.passes.packing import BadPack, Carried, Packed, key_of
-from models.passes.policy import BadPolicy, Policy, in_force
-from models.passes.policy import parse as parse_policy
+from models.passes.policy import Policy, in_force
 from models.passes.revocation import NONE_REVOKED, BadRevocations, Revocations
 from models.wire import parcel, seal, topics
 from models.wire import snapshot as wire
@@ -39,7 +39,7 @@ _CLOSED_S = 60.0
 _FIRST_BACK_OFF_S = 0.5
 _LAST_BACK_OFF_S = 30.0
 _MEMORY = {"tmpfs", "ramfs"}
-_CANNOT_BE_READ = (seal.Unopenable, parcel.BadParcel, BadPack, BadPolicy, BadRevocations, trust.Untrusted)
+_CANNOT_BE_READ = (seal.Unopenable, parcel.BadParcel, BadPack, BadRevocations, trust.Untrusted)
 
 
 class Unusable(ValueError):
@@ -107,7 +107,7 @@ class Pins:
         return False
 
 
-def _opened(told: wire.Snapshot, folder: Path, own: X25519PrivateKey) -> Snapshot:
+def _opened(told: wire.Snapshot, folder: Path, own: X25519PrivateKey, policies: tuple[Policy, ...]) -> Snapshot:
     """Decrypt and read everything. Raises Unusable."""
     try:
         opening = msgspec.json.decode(
@@ -122,7 +122,7 @@ def _opened(told: wire.Snapshot, folder: Path, own: X25519PrivateKey) -> Snapsho
             revoked = revoked.updated(bytes(document))
         return Snapshot(
             as_of=told.as_of,
-            policies=tuple(parse_policy(bytes(text), name="policy of central") for text in parts.get("policy", [])),
+            policies=policies,
             people=tuple(Packed(data) for kind in ("delta", "base") for data in parts.get(kind, [])),
             keys=trust.read_list(bytes(parts["trust"][0])) if "trust" in parts else trust.NO_KEYS,
             revoked=revoked,
@@ -187,6 +187,7 @@ class Snapshots:
         self._every_s = every_s
         self._on_change = on_change
         self._client = httpx.Client(base_url=http, timeout=10.0, trust_env=False, verify=known or True)
+        self.policies = Policies(folder.with_name("policies"), self._sign_key, self._ask_policy)
         self._told: wire.Snapshot | None = None
         self.current: Snapshot | None = None
         self.fetched = 0
@@ -225,6 +226,7 @@ class Snapshots:
     def _take_up(self) -> None:
         """What lay there when the program ended, if the box was not switched off since."""
         try:
+            self.policies.take_up()
             document = (self._folder / "snapshot.json").read_bytes()
             self._swap(wire.verify(document, self._sign_key, site=self._box.site, edge=self._box.edge))
         except FileNotFoundError:
@@ -242,6 +244,7 @@ class Snapshots:
             raise wire.Untrusted("older than what is in use")
         for part in told.parts:
             self._fetch(part)
+        self.policies.update(told.policies)
         if self._swap(told):
             self.fetched += 1
         partial = self._folder / "snapshot.part"
@@ -257,12 +260,19 @@ class Snapshots:
         same = self._told is not None and self._told.parts == told.parts
         current = self.current
         if same and current:
-            self.current = replace(current, as_of=told.as_of)
+            self.current = replace(current, as_of=told.as_of, policies=self.policies.current)
         else:
-            self.current = _opened(told, self._folder, self._own)
+            self.current = _opened(told, self._folder, self._own, self.policies.current)
         self._told = told
         self._on_change()
         return not same
+
+    def _ask_policy(self, sha256: str) -> bytes:
+        answer = self._client.get(f"/policy/{sha256}")
+        if answer.status_code == httpx.codes.NOT_FOUND:
+            raise wire.Untrusted(f"policy {sha256[:12]}: named by central, and not there")
+        answer.raise_for_status()
+        return answer.content
 
     def _fetch(self, part: wire.Part) -> None:
         path = self._folder / part.sha256

@@ -25,7 +25,7 @@ class Part(Struct, frozen=True, kw_only=True):
     """One file: encrypted, named by its content. A reader leaves out a kind that it does not know."""
 
     kind: str
-    """base, delta (newer lines of the same residents, read first), policy, officers, …"""
+    """base, delta (newer lines of the same residents, read first), officers, …"""
     sha256: Sha256
     size: Annotated[int, Meta(ge=0)]
 
@@ -36,6 +36,8 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     as_of: datetime
     """Everything that central knew then is in it: the age of an answer counts from here."""
     parts: tuple[Part, ...]
+    policies: tuple[Sha256, ...] = ()
+    """What is in force and what comes, each a file of its own with a signature of its own."""
     sealed: str
     """`Opening`, closed to the public key that the box showed."""
 

@@ -135,6 +135,7 @@ CLOSELY_HELD = {
     "GET /audit.csv": "admin",
     "PUT /evidence/{name}": "edge",
     "GET /snapshot/{name}": "edge",
+    "GET /policy/{sha256}": "edge",
     "GET /snapshot/{site}/{edge}": "edge",
     "GET /evidence/{name}": "admin supervisor",
     "GET /evidence/{name}/snapshot": "admin supervisor",

@@ -1,6 +1,7 @@
 """Whose PIN counts at which gate, set through the real door."""
 
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 
 import msgspec
@@ -9,6 +10,7 @@ from central import db
 from central.auth import service as auth
 from central.auth.rules import Role
 from central.passes import service
+from central.passes.tables import decision
 from models.wire.snapshot import Officer, pin_hash
 from tests.central.auth.test_door import PASSWORD, House
 
@@ -62,3 +64,30 @@ def test_officers_choose_their_own_by_their_password(project_root: Path, tmp_pat
             assert set(await told(house)) == {"officer"}
 
     House(project_root, tmp_path, Role.OFFICER).run(step)
+
+
+def test_the_page_says_what_a_new_policy_would_have_done_before_it_is_published(
+    project_root: Path, tmp_path: Path
+) -> None:
+    document = (project_root / "configs/policies/directive-16.json").read_text(encoding="utf-8")
+    page = {"accept": "text/html"}
+
+    async def step(house: House) -> None:
+        row = {
+            "scan": "s-1", "site": "cp-014", "edge": "e", "camera": "c", "kind": "cccd", "outcome": "PASS",
+            "scanned_at": datetime.now(UTC), "decided_at": datetime.now(UTC), "reasons": "[]", "policy": "p",
+            "local_outcome": "PASS", "late": False, "code": '{"kind":"cccd","signature":"none"}',
+        }  # fmt: skip
+        async with db.writing(house.engine) as connection:
+            await connection.execute(decision.insert().values(row))
+        async with house.client(Role.ADMIN) as client:
+            tried = await client.post("/policies/preview", data={"document": document}, headers=page)
+            assert "Với 1 lượt quét tuần qua, 1 kết quả sẽ khác" in tried.text
+            assert "KIỂM TRA" in tried.text
+            wrong = await client.post("/policies", data={"document": "{}"}, headers=page)
+            assert (wrong.status_code, "fault" in wrong.text) == (422, True)
+            assert (await client.post("/policies", data={"document": document}, headers=page)).status_code == 303
+            listed = await client.get("/policies")
+            assert sha256(document.encode()).hexdigest()[:12] in listed.text
+
+    House(project_root, tmp_path, Role.ADMIN).run(step)

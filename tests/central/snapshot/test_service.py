@@ -1,5 +1,7 @@
 """Central builds, a gate fetches over HTTP: the same answers on both sides, and nothing for whoever copies a disk."""
 
+import hashlib
+import io
 import os
 import shutil
 import threading
@@ -12,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
+import msgspec
 import pytest
 import uvicorn
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -26,7 +29,7 @@ from central.registry.rules import Row, Told
 from central.registry.service import take_rows
 from central.snapshot.routes import routes
 from central.snapshot.rules import Carry
-from central.snapshot.service import Order, build, is_due, present
+from central.snapshot.service import Order, _Files, _publish, build, is_due, present
 from edge.gate.snapshot import Snapshots, Unusable
 from edge.gate.verdict import decide
 from models.passes import city_pass, revocation, trust
@@ -189,6 +192,41 @@ async def _flag(engine: AsyncEngine, city: City) -> None:
             source="test",
             now=datetime.now(UTC),
         )
+
+
+def test_a_new_policy_reaches_gates_by_itself_and_a_bad_one_leaves_the_last_in_use(town: Town) -> None:
+    tell(town.city, AN, declared())
+    town.build()
+    gate = town.gate()
+    gate.renew()
+    before = gate.current
+    assert before
+    old = before.policies[0].id
+    strict = (town.city.root / "configs/policies/directive-16.json").read_bytes()
+    town.order = replace(town.order, common=(*town.order.common, ("policy", strict)))
+    town.build()
+    gate.renew()
+    assert gate.current
+    new = next(policy.id for policy in gate.current.policies if policy.id != old)
+    assert new == hashlib.sha256(strict).hexdigest()
+    assert (town.folder.with_name("policies") / f"{new}.policy").exists()
+    # a release that this gate does not understand: the registry goes on, and so does the policy before
+    future = strict.replace(b'"rows"', b'"telepathy": true, "rows"', 1)
+    built = present(town.order.folder)
+    assert built
+    kept = _Files(town.order.folder, town.city.keys, built.kinds, NOW).wrap("policy", io.BytesIO(future))
+    common = {digest: part for digest, part in built.common.items() if part.part.kind != "policy"}
+    _publish(
+        town.order.folder,
+        msgspec.structs.replace(built, common=common | {hashlib.sha256(future).hexdigest(): kept}),
+    )
+    gate.renew()
+    assert {policy.id for policy in gate.current.policies} == {old, new}
+    assert gate.policies.refused == 1
+    again = town.gate()
+    again._take_up()
+    assert again.current
+    assert {policy.id for policy in again.current.policies} == {old, new}
 
 
 def test_a_fetch_goes_on_where_it_was_cut_off(town: Town) -> None:
