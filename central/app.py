@@ -45,7 +45,7 @@ from central.inbox.link import Link
 from central.issuing import routes as issuing_routes
 from central.issuing import service as issuing
 from central.keys import Keys, sealing_key, trusted
-from central.live import ALERTS, DUTY, HEALTH, IMPORTS, OVERVIEW, RECIPIENTS, STREETS, Screens
+from central.live import ALERTS, DUTY, HEALTH, IMPORTS, OVERVIEW, QUARANTINE, RECIPIENTS, STREETS, Screens
 from central.notify import routes as notify
 from central.overview import routes as overview
 from central.passes import routes as pass_routes
@@ -127,6 +127,7 @@ class Central:
             {
                 IMPORTS: importing.render,
                 ALERTS: alerts.Supervisor(self._engine, self._evidence, pages, settings.shifts).render,
+                QUARANTINE: quarantine.Quarantine(self._engine, pages).render,
                 DUTY: alerts.Duty(self._engine, self._evidence, pages).render,
                 STREETS: traffic.render,
                 HEALTH: sites.Health(self._engine, pages).render,
@@ -145,7 +146,7 @@ class Central:
         self.app.include_router(cameras.routes(self._engine, keys, self._boxes, pages))
         self.app.include_router(alerts.routes(self._engine, self._feed, self._evidence, pages))
         self.app.include_router(overview.routes(self._engine, self._feed, pages))
-        self.app.include_router(quarantine.routes(self._engine, keys, self._feed))
+        self.app.include_router(quarantine.routes(self._engine, keys, self._feed, pages))
         self.app.include_router(notify.routes(self._engine, keys, self._feed, pages))
         self.app.include_router(crowd.routes(self._engine, self._feed, pages, traffic, self._stills))
         for router in (

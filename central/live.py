@@ -24,6 +24,8 @@ DUTY = "duty"
 """What nobody has taken in time: the second screen. Changes with the alerts, and with the clock."""
 STREETS = "streets"
 HEALTH = "health"
+QUARANTINE = "quarantine"
+"""Changes with the alerts: a walk in trial is a breach too."""
 RECIPIENTS = "recipients"
 IMPORTS = "imports"
 OVERVIEW = "overview"
@@ -51,7 +53,7 @@ class Screens(Feed):
     def touch(self, topic: str) -> None:
         super().touch(topic)
         self._pending.add(topic)
-        for follower in (OVERVIEW, *((DUTY,) if topic == ALERTS else ())):
+        for follower in (OVERVIEW, *((DUTY, QUARANTINE) if topic == ALERTS else ())):
             if follower in self._versions:
                 super().touch(follower)
                 self._pending.add(follower)

@@ -1,4 +1,4 @@
-from sqlalchemy import BigInteger, Column, Float, Table, Text
+from sqlalchemy import BigInteger, Column, Float, Index, Integer, LargeBinary, Table, Text, text
 
 from central.db import Moment, metadata
 
@@ -17,4 +17,41 @@ incident = Table(
     Column("reported_at", Float, nullable=False),
     Column("at", Moment, nullable=False),
     Column("sequence", BigInteger, nullable=False),
+)
+
+stay = Table(
+    "stay",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("site", Text, nullable=False),
+    Column("room", Text, nullable=False),
+    Column("resident", LargeBinary(16), nullable=False),
+    Column("from", Moment, nullable=False),
+    Column("until", Moment),
+    Column("by", Text, nullable=False),
+    Column("ended_at", Moment),
+    Column("ended_by", Text),
+    Index("ix_stay_open", "site", sqlite_where=text("ended_at IS NULL"), postgresql_where=text("ended_at IS NULL")),
+)
+
+walk = Table(
+    "walk",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("site", Text, nullable=False),
+    Column("edge", Text, nullable=False),
+    Column("camera", Text, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("started_at", Moment, nullable=False),
+    Index(None, "site", "edge", "camera", "started_at"),
+)
+
+# What a walk has shown: a zone whose line was crossed in trial, and told.
+walk_proof = Table(
+    "walk_proof",
+    metadata,
+    Column("walk", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("zone", Text, primary_key=True),
+    Column("at", Moment, nullable=False),
+    Column("evidence", Text, nullable=False),
 )

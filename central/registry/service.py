@@ -170,6 +170,18 @@ async def read(
     return found, list(numbers.mappings()), list(lines.mappings())
 
 
+async def shown(connection: AsyncConnection, people: Sequence[bytes]) -> dict[bytes, str]:
+    """Each as a desk sees them: initials and the last three digits."""
+    names = await db.rows_with(connection, select(resident.c.id, resident.c.name), resident.c.id, list(set(people)))
+    tails = await db.rows_with(
+        connection, select(identity.c.resident, identity.c.tail), identity.c.resident, list(set(people))
+    )
+    tail_of = {row.resident: row.tail for row in tails}
+    return {
+        row.id: f"{''.join(f'{word[0]}.' for word in row.name.split())} ···{tail_of.get(row.id, '')}" for row in names
+    }
+
+
 async def candidates(connection: AsyncConnection, name_key: str, birth: str) -> list[RowMapping]:
     """Who may be meant by a name and a birth date or its year: proposals only, never more than a page."""
     query = select(resident).where(resident.c.name_key == name_key)

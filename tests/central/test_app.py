@@ -41,7 +41,7 @@ pytestmark = [
     ),
 ]
 PAGES = (
-    "/", "/recipients", "/overview", "/supervisor", "/duty", "/alerts", "/traffic",
+    "/", "/recipients", "/overview", "/supervisor", "/duty", "/alerts", "/quarantine", "/quarantine/cp-014", "/traffic",
     "/traffic/report", "/traffic/cp-014/edge-01/cam-2/nga-tu-so", "/registry", "/delivery",
     "/imports", "/policies", "/officers", "/people", "/audit", "/password",
 )  # fmt: skip
