@@ -105,13 +105,16 @@ class Camera(Section):
     """Traffic: the file of a directive's thresholds, as configs/limits/directive-15.json; else its zones' levels."""
     hold_seconds: Annotated[float, Field(ge=0.5, le=600.0)] = 10.0
     """Checkpoint: the same code within this time is a repeat, not a new scan."""
+    second_reader: bool = False
+    """Checkpoint: zbar (`apt-get install libzbar0`) is shown what stays unread, to say where a code is; never what it
+    says."""
     stop: Literal["person", "vehicle"] = "person"
     """Checkpoint, who stops there: a vehicle's codes, until the lane is empty again, are one stop with one answer."""
     zones: tuple[Zone, ...] = ()
 
     def is_same_stream(self, other: "Camera") -> bool:
         """Whether the stream of one can go on as the other's: what else differs may change while it runs."""
-        names = ("source", "main", "transport", "answer_seconds", "every_seconds", "enabled", "watch")
+        names = ("source", "main", "transport", "answer_seconds", "every_seconds", "enabled", "watch", "second_reader")
         return all(getattr(self, name) == getattr(other, name) for name in names)
 
     @model_validator(mode="after")

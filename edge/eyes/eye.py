@@ -314,7 +314,7 @@ class Eye:
                 post.watch.escorts = escorts.get(post.settings.id, {})
 
     def _post(self, camera: CameraSettings) -> Post:
-        reader = GuardedReader() if camera.watch == "checkpoint" else None
+        reader = GuardedReader(with_second=camera.second_reader) if camera.watch == "checkpoint" else None
         return Post(camera, watches.build(camera, key=self._key, reader=reader), self._mouth)
 
     def stop(self) -> None:

@@ -19,7 +19,7 @@ import msgspec
 import numpy as np
 
 from edge.eyes.frame import Pixels
-from models.vision.qr import Look, QrReader, Region
+from models.vision.qr import Look, PyzbarReader, QrReader, Reader, Region
 
 DEADLINE_S = 0.1
 """Of the reader's own time on a processor: a box that is busy elsewhere must not kill it."""
@@ -55,10 +55,19 @@ class _Question(msgspec.Struct, frozen=True):
     brief: bool
 
 
-def _serve(connection: Connection, pixels: Any) -> None:
+def _second() -> Reader | None:
+    """pyzbar, where its library is; its assertions may end the process that it lives in, so it lives in the child."""
+    try:
+        return PyzbarReader()
+    except RuntimeError as error:
+        _log.warning("no second reader: %s", error)
+        return None
+
+
+def _serve(connection: Connection, pixels: Any, with_second: bool) -> None:
     """The child: answers until the other end is gone, which is the eye's to decide, not a Ctrl-C's."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    reader, memory = QrReader(), np.frombuffer(pixels, np.uint8)
+    reader, memory = QrReader(second=_second() if with_second else None), np.frombuffer(pixels, np.uint8)
     with contextlib.suppress(EOFError, OSError):
         connection.send_bytes(b"ready")
         while True:
@@ -83,8 +92,9 @@ def _end(process: ForkServerProcess, connection: Connection) -> None:
 class GuardedReader:
     """`QrReader.look` with an end to it. One thread asks."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, with_second: bool = False) -> None:
         self.given_up = 0
+        self._with_second = with_second
         self._pixels: Any = _context.RawArray(ctypes.c_uint8, _USUAL_PX)
         self._start()
 
@@ -120,7 +130,9 @@ class GuardedReader:
 
     def _start(self) -> None:
         ours, theirs = _context.Pipe()
-        process = _context.Process(target=_serve, args=(theirs, self._pixels), name="reader", daemon=True)
+        process = _context.Process(
+            target=_serve, args=(theirs, self._pixels, self._with_second), name="reader", daemon=True
+        )
         process.start()
         theirs.close()
         assert process.pid is not None

@@ -173,13 +173,19 @@ class QrReader:
     """With a code in hand, enlarging only looks for a second, smaller one: every so many pictures is enough."""
     FINE_TURNS = 4
     """Of the pictures that show none, every so many is searched for symbols of less than a pixel a module."""
+    INVERT_TURNS = 5
+    """Of the pictures that show none, every so many is also read light on dark where a code may be, as phones in their
+    dark mode show them."""
+    SECOND_TURNS = 5
+    """And as many are shown to the second reader."""
     SLOW_TURNS = 20
-    """Inverted and very large codes are looked for in every so many pictures that show none of the usual ones."""
+    """Very large codes, and inverted ones elsewhere, are looked for in every so many."""
 
     given_up = 0
     """It reads every picture to its end; whoever has a deadline puts it into a process of its own."""
 
-    def __init__(self, *, formats: Sequence[str] = QR, thorough: bool = False) -> None:
+    def __init__(self, *, formats: Sequence[str] = QR, thorough: bool = False, second: Reader | None = None) -> None:
+        """`second` is asked where a symbol lies that we do not see; what it says is in it counts for nothing."""
         wanted: Mapping[str, Any] = zxingcpp.BarcodeFormat.__members__
         unknown = [name for name in formats if name not in wanted]
         if unknown or not formats:
@@ -187,6 +193,7 @@ class QrReader:
         self._formats: Any = [wanted[name] for name in formats]
         self._squares = any(name.startswith("QRCode") for name in formats)
         self._thorough = thorough
+        self._second = second
         self._turn = 0
         self._missed = 0
         self._last: Region | None = None
@@ -247,7 +254,6 @@ class QrReader:
             places.append((self._last, True))
         textures = [(_grown(one.region), one.is_solid) for one in textured(part, MOST_PLACES)]
         places += [one for one in textures if not stirred or any(_meet(one[0], box) for box in stirred)]
-        is_fine = self._missed % self.FINE_TURNS == self.FINE_TURNS - 1
         tried: list[Region] = []
         for place, is_likely in places:
             box = clip_region(place, height, width)
@@ -256,21 +262,10 @@ class QrReader:
             tried.append(box)
             x, y, w, h = box
             window = np.ascontiguousarray(part[y : y + h, x : x + w])
-            # different scales see different symbols: a film gets one of them in each picture
-            scale = 2 + (self._turn + len(tried)) % 2 if max(w, h) < TIGHT_PX else 2
-            found, unread = self._enlarged(window, scale, LIVE_SIDE_PX)
             # a search costs as much as all the rest: in a film one place in each picture
-            turn = self._missed // self.FINE_TURNS if is_fine else self._turn
+            turn = self._missed // self.FINE_TURNS if self._is_fine else self._turn
             is_searched = self._turn == 1 or self._thorough or turn % min(len(places), MOST_PLACES) == len(tried) - 1
-            geometry = None
-            if self._squares and is_searched and not found:
-                if is_fine and max(window.shape) < FINE_PX:
-                    geometry = _find_fine(window)
-                elif is_likely:
-                    geometry = find(window)
-            if geometry is not None:
-                found += self._equalized(window, geometry)
-                unread = unread if found else [_named(geometry)]
+            found, unread = self._closely(window, len(tried), is_searched=is_searched, is_likely=is_likely)
             merge(codes, (_shifted(code, x, y) for code in found))
             located += [_shifted_place(one, x, y) for one in unread]
             if unread and not found:
@@ -278,6 +273,49 @@ class QrReader:
             if found and not failed:
                 break
         return located
+
+    def _closely(
+        self, window: Pixels, nth: int, *, is_searched: bool, is_likely: bool
+    ) -> tuple[list[Code], list[Located]]:
+        """One place, enlarged, now and then light on dark or by the second reader's eye, and equalized."""
+        # different scales see different symbols: a film gets one of them in each picture
+        scale = 2 + (self._turn + nth) % 2 if max(window.shape) < TIGHT_PX else 2
+        found, unread = self._enlarged(window, scale, LIVE_SIDE_PX)
+        if not found and self._missed % self.INVERT_TURNS == self.INVERT_TURNS - 1:
+            found = self._enlarged(255 - window, scale, LIVE_SIDE_PX)[0]
+        if not found and self._second and self._missed % self.SECOND_TURNS == self.SECOND_TURNS // 2:
+            found, seen = self._second_opinion(window, self._second)
+            unread += seen
+        geometry = None
+        if self._squares and is_searched and not found:
+            if max(window.shape) < FINE_PX and self._is_fine:
+                geometry = _find_fine(window)
+            elif is_likely:
+                geometry = find(window)
+        if geometry is not None:
+            found = self._equalized(window, geometry)
+            unread = unread if found else [_named(geometry)]
+        return found, unread
+
+    @property
+    def _is_fine(self) -> bool:
+        return self._missed % self.FINE_TURNS == self.FINE_TURNS - 1
+
+    def _second_opinion(self, window: Pixels, second: Reader) -> tuple[list[Code], list[Located]]:
+        """What we read where the second reader sees a symbol."""
+        found: list[Code] = []
+        unread: list[Located] = []
+        for seen in second.read(window):
+            x, y, w, h = clip_region(_around(seen.corners, 1.4), *window.shape)
+            close = np.ascontiguousarray(window[y : y + h, x : x + w])
+            for scale in (3, 4, 2) if w and h else ():
+                codes, _ = self._enlarged(close, scale, LIVE_SIDE_PX)
+                if codes:
+                    merge(found, (_shifted(code, x, y) for code in codes))
+                    break
+            else:
+                unread.append(Located(corners=seen.corners, px_per_module=None))
+        return found, unread
 
     def _half(self, part: Pixels) -> list[Code]:
         """At half its size noise is halved too: a large code in the dark, for a fifth of a millisecond."""

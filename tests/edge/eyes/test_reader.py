@@ -2,6 +2,7 @@ import os
 import signal
 import time
 
+import cv2
 import numpy as np
 import psutil
 import pytest
@@ -88,3 +89,11 @@ def test_no_reader_outlives_its_owner() -> None:
     assert psutil.pid_exists(child)
     del reader
     assert not psutil.pid_exists(child)
+
+
+def test_the_second_reader_lives_in_the_same_child_and_changes_no_text() -> None:
+    reader = GuardedReader(with_second=True)
+    assert [code.text for code in reader.look(held_up("Võ Anh Yến")).codes] == ["Võ Anh Yến"]
+    blurred = cv2.GaussianBlur(held_up("Võ Anh Yến", (360, 480)), (0, 0), 9.0).astype(np.uint8)
+    assert all(reader.look(blurred).codes == () for _ in range(6)), "it is asked in the third of these"
+    assert [code.text for code in reader.look(held_up("Võ Anh Yến")).codes] == ["Võ Anh Yến"]

@@ -12,7 +12,7 @@ import zxingcpp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.vision.qr import Pixels, PyzbarReader, QrReader
+from models.vision.qr import Code, Corners, Pixels, PyzbarReader, QrReader
 
 DATA = Path(__file__).resolve().parents[3] / ".." / "shared" / "data"
 
@@ -103,6 +103,41 @@ def test_the_second_reader_reads_or_says_what_is_missing() -> None:
         assert "apt-get install libzbar0" in str(error)  # noqa: PT017  (either is right, by what this machine has)
         return
     assert [code.payload for code in reader.read(on_table((printed("plain"), 100, 100)))] == [b"plain"]
+
+
+class Told:
+    """A second reader that sees a symbol here, and says something of it that is not so."""
+
+    def __init__(self, corners: Corners) -> None:
+        self.corners = corners
+        self.asked = 0
+
+    def read(self, _y: Pixels) -> list[Code]:
+        self.asked += 1
+        return [Code(format="QR Code", payload=b"lie", text="lie", corners=self.corners, px_per_module=None)]
+
+
+def test_the_second_reader_says_where_a_code_is_and_never_what_it_says() -> None:
+    code = printed("0123456789AB" * 8)
+    code[40:110, 60:130] = 25  # a thumb
+    table = on_table((code, 100, 100))
+    second = Told(((30.0, 30.0), (180.0, 30.0), (180.0, 180.0), (30.0, 180.0)))
+    reader = QrReader(second=second)
+    looks = [reader.look(table) for _ in range(10)]
+    assert second.asked
+    assert all(not look.codes for look in looks)
+    assert QrReader(second=Told(second.corners)).read(on_table((printed("truth"), 100, 100)))[0].text == "truth"
+
+
+def test_a_small_light_on_dark_code_is_read_within_half_a_second_of_film() -> None:
+    code = cv2.resize(255 - printed("0123456789AB" * 4, scale=8), None, fx=0.3, fy=0.3, interpolation=cv2.INTER_AREA)
+    film = []
+    for i in range(6):
+        table = np.full((480, 640), 60, np.uint8)
+        table[100 + i : 100 + i + code.shape[0], 100 : 100 + code.shape[1]] = code
+        film.append(cv2.GaussianBlur(table, (0, 0), 0.6).astype(np.uint8))
+    reader = QrReader()
+    assert [code.text for picture in film for code in reader.read(picture)][:1] == ["0123456789AB" * 4]
 
 
 @given(
