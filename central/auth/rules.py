@@ -117,6 +117,7 @@ ACCESS: tuple[Rule, ...] = (
     ),
     *_rules("sampler admin", "GET /passes", "POST /passes", "POST /passes/revoke"),
     *_rules("admin", "POST /zones", "GET /policies", "POST /policies", "POST /policies/preview"),
+    *_rules("admin", "GET /optics", "GET /optics/prospects"),
     *_rules("admin", "GET /officers", "POST /officers", "POST /officers/{officer}/revoke"),
     *_rules("officer supervisor", "GET /pin", "POST /pin"),
     *_rules("admin", "GET /delivery", "GET /gaps", "GET /letters", "GET /letters/{digest}"),

@@ -1,9 +1,11 @@
-"""The first page: boxes and cameras, worst first, and the ways to the desks."""
+"""The first page: boxes and cameras, worst first, and the ways to the desks; the installer's calculator."""
 
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
 
 import jinja2
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -11,8 +13,13 @@ from central import db
 from central.auth.service import places_here
 from central.live import HEALTH
 from central.sites import service
+from models.optics import SYMBOLS, Prospect, View, prospect
 from models.view.feed import Feed
 from models.view.page import lang_of
+
+Width = Annotated[int, Query(ge=160, le=16_000, description="Of the picture, pixels.")]
+Lens = Annotated[float, Query(ge=1, le=170, description="Horizontal angle of view, degrees.")]
+Distance = Annotated[float, Query(ge=0.05, le=50, description="From the lens to the code, metres.")]
 
 
 class Health:
@@ -34,6 +41,7 @@ class Health:
 
 def routes(feed: Feed, pages: jinja2.Environment) -> APIRouter:
     router = APIRouter()
+    router.include_router(_calculator(pages))
 
     @router.get("/", response_class=HTMLResponse)
     async def page(request: Request) -> HTMLResponse:
@@ -46,5 +54,28 @@ def routes(feed: Feed, pages: jinja2.Environment) -> APIRouter:
                 state=await feed.state(HEALTH, lang, places_here()),
             )
         )
+
+    return router
+
+
+def _prospects(view: View) -> list[Prospect]:
+    return [prospect(kind, view) for kind in SYMBOLS]
+
+
+def _calculator(pages: jinja2.Environment) -> APIRouter:
+    router = APIRouter()
+
+    @router.get("/optics", response_class=HTMLResponse)
+    async def page(request: Request, width: Width = 1920, lens: Lens = 60.0, distance: Distance = 0.5) -> HTMLResponse:
+        view = View(width_px=width, lens_degrees=lens, distance_m=distance)
+        html = pages.get_template("optics.html").render(
+            lang=lang_of(request), title="optics.title", view=view, symbols=SYMBOLS, prospects=_prospects(view)
+        )
+        return HTMLResponse(html)
+
+    @router.get("/optics/prospects")
+    async def rows(width: Width = 1920, lens: Lens = 60.0, distance: Distance = 0.5) -> list[dict[str, Any]]:
+        """The same as rows: for each kind of code the pixels a module, whether they suffice, and what would."""
+        return [asdict(one) for one in _prospects(View(width_px=width, lens_degrees=lens, distance_m=distance))]
 
     return router
