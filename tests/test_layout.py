@@ -69,6 +69,16 @@ def test_every_routes_file_is_mounted_in_app(imports: grimp.ImportGraph) -> None
     assert routes - mounted == set()
 
 
+def test_migrations_follow_one_another_in_one_line() -> None:
+    revisions = {}
+    for path in (CENTRAL / "migrations" / "versions").glob("*.py"):
+        found = dict(
+            re.findall(r'^(revision|down_revision) = "?(\w+)"?$', path.read_text(encoding="utf-8"), re.MULTILINE)
+        )
+        revisions[found["revision"]] = found["down_revision"]
+    assert len(set(revisions.values())) == len(revisions), "two follow the same one: let the newer follow the other"
+
+
 def test_every_test_file_mirrors_a_source_file() -> None:
     orphans = []
     for test in sorted((ROOT / "tests").rglob("test_*.py")):

@@ -6,7 +6,7 @@ from alembic import op
 from central.db import Moment
 
 revision = "0113"
-down_revision = "0018"
+down_revision = "0015"
 branch_labels = None
 depends_on = None
 
