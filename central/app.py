@@ -143,7 +143,7 @@ class Central:
         self.app.add_exception_handler(RequestValidationError, _unfit)
         self.app.include_router(auth.routes(self._engine, pages))
         self.app.include_router(sites.routes(self._feed, pages))
-        self.app.include_router(cameras.routes(self._engine, keys, self._boxes, pages))
+        self.app.include_router(cameras.routes(self._engine, keys, self._boxes, self._feed, pages))
         self.app.include_router(alerts.routes(self._engine, self._feed, self._evidence, pages))
         self.app.include_router(overview.routes(self._engine, self._feed, pages))
         self.app.include_router(quarantine.routes(self._engine, keys, self._feed, pages))

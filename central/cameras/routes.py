@@ -2,12 +2,12 @@
 
 from base64 import b64encode
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
 
 import jinja2
 from fastapi import APIRouter, Form, HTTPException, Request
-from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
 from msgspec import UNSET
 from pydantic import BaseModel, Field
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -18,7 +18,10 @@ from central.cameras import rules, service
 from central.cameras.rules import Unfit
 from central.inbox.asking import Boxes, NoAnswer, NotTaken
 from central.keys import Keys
+from central.live import QUARANTINE
+from central.quarantine import service as quarantine
 from central.sites import service as sites
+from models.view.feed import Feed
 from models.view.findings import advice, summary
 from models.view.page import lang_of, text
 from models.wire.command import Answer
@@ -80,6 +83,12 @@ class Drawn(BaseModel):
     zones: Annotated[list[Zone], Field(max_length=50)]
 
 
+class Escorted(BaseModel):
+    zone: Name
+    minutes: Annotated[int, Field(ge=0, le=720)]
+    why: Annotated[str, Field(min_length=3, max_length=200)]
+
+
 def _box(site: str, edge: str) -> Box:
     """Whoever is bound to places finds no other."""
     person = who()
@@ -88,7 +97,7 @@ def _box(site: str, edge: str) -> Box:
     return Box(site, edge)
 
 
-def routes(engine: AsyncEngine, keys: Keys, boxes: Boxes, pages: jinja2.Environment) -> APIRouter:  # noqa: C901, PLR0915  (a handler each)
+def routes(engine: AsyncEngine, keys: Keys, boxes: Boxes, feed: Feed, pages: jinja2.Environment) -> APIRouter:  # noqa: C901, PLR0915  (a handler each)
     router = APIRouter()
 
     def page(request: Request, name: str, status: int = 200, **values: Any) -> HTMLResponse:
@@ -178,10 +187,38 @@ def routes(engine: AsyncEngine, keys: Keys, boxes: Boxes, pages: jinja2.Environm
         """Add a camera, or change the one that `camera` names. An empty address leaves the one that is there."""
         told = form.told()
         told = {name: value for name, value in told.items() if name not in {"was", "camera"}}
-        was = await change(
-            request, _box(site, edge), form.was, lambda old: rules.with_camera(old, form.camera or None, told)
-        )
-        return done(request, f"/cameras/{site}/{edge}", was)
+        box = _box(site, edge)
+        async with db.reading(engine) as connection:
+            walk = (await quarantine.walks(connection, (site,))).get((site, edge, form.camera))
+
+        def make(old: Mapping[str, Any]) -> dict[str, Any]:
+            if rules.arms(old, form.camera or None, told) and not (walk and walk.proofs):
+                raise Unfit("walk")
+            return rules.with_camera(old, form.camera or None, told)
+
+        return done(request, f"/cameras/{site}/{edge}", await change(request, box, form.was, make))
+
+    @router.post("/cameras/{site}/{edge}/{camera}/escort")
+    async def escort(
+        request: Request, site: str, edge: str, camera: str, form: Annotated[Escorted, Form()]
+    ) -> Response:
+        """The zone may be left with an escort for so many minutes; 0 takes it back. The box says whether it has it."""
+        box, person, lang = _box(site, edge), who(), lang_of(request)
+        now = datetime.now(UTC)
+        until = now + timedelta(minutes=form.minutes)
+        try:
+            answer = await boxes.ask(box, "escort", camera=camera, zone=form.zone, until=until)
+        except NoAnswer:
+            return PlainTextResponse(text(lang, "cameras.no_answer"), status_code=409)
+        if answer.fault is not UNSET:
+            return PlainTextResponse(text(lang, "site.no_zone", zone=form.zone), status_code=422)
+        async with db.writing(engine) as connection:
+            by = person.full_name or person.name if person else "?"
+            await quarantine.permit(connection, box, camera, form.zone, until=until, why=form.why, by=by)
+        feed.touch(QUARANTINE)
+        if "text/html" in request.headers.get("accept", ""):
+            return RedirectResponse("/quarantine", status_code=303)
+        return JSONResponse({"until": until.isoformat()})
 
     @router.post("/cameras/{site}/{edge}/probe")
     async def probe(request: Request, site: str, edge: str, form: Annotated[Tried, Form()]) -> JSONResponse:

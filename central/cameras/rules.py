@@ -116,6 +116,16 @@ def with_camera(document: Mapping[str, Any], camera: str | None, told: Mapping[s
     return dict(document) | {"cameras": [*cameras, merged({}, told)]}
 
 
+def arms(document: Mapping[str, Any], camera: str | None, told: Mapping[str, Any]) -> bool:
+    """Whether a camera that did not guard a quarantine site will."""
+    if told.get("watch") != "quarantine" or told.get("mode") != "armed":
+        return False
+    return not any(
+        one["id"] == camera and one["watch"] == "quarantine" and one.get("mode", "armed") == "armed"
+        for one in document["cameras"]
+    )
+
+
 def without_camera(document: Mapping[str, Any], camera: str) -> dict[str, Any]:
     """Raises Unfit."""
     place = _place(document, camera)

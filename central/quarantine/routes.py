@@ -65,13 +65,14 @@ class Quarantine:
             cameras = [row for row in await sites.cameras(connection, places) if row.watch == "quarantine"]
             walks = await service.walks(connection, places)
             here = await service.occupants(connection, now)
+            escorts = await service.escorts(connection, now)
         rows = []
         for camera in sorted(cameras, key=lambda row: (row.site, row.edge, row.camera)):
-            walk = walks.get((camera.site, camera.edge, camera.camera))
-            rows.append((camera, walk, rules.guard(camera.mode, walk, now)))
+            key = camera.site, camera.edge, camera.camera
+            rows.append((camera, walks.get(key), rules.guard(camera.mode, walks.get(key), now), escorts.get(key, [])))
         names = sorted({row.site for row in cameras} | {site for site in here if not places or site in places})
         return self._pages.get_template("quarantine.html").render(
-            lang=lang, names=names, rows=rows, here=here, cameras=cameras, within=rules.WALK_WITHIN
+            lang=lang, names=names, rows=rows, here=here, cameras=cameras
         )
 
 

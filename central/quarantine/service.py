@@ -14,7 +14,7 @@ from central.alerts.rules import Alert
 from central.keys import Keys
 from central.quarantine import rules
 from central.quarantine.rules import Proof, Walk
-from central.quarantine.tables import incident, stay, walk, walk_proof
+from central.quarantine.tables import escort, incident, stay, walk, walk_proof
 from central.registry import service as registry
 from central.registry.rules import Line
 from models.wire.events import Event, ZoneBreached
@@ -220,4 +220,37 @@ async def walks(connection: AsyncConnection, places: Sequence[str] = ()) -> dict
             started_at=row["started_at"],
             proofs=proofs,
         )
+    return found
+
+
+# Escorts
+
+
+@dataclass(frozen=True, kw_only=True)
+class Escort:
+    zone: str
+    until: datetime
+    why: str
+    by: str
+
+
+async def permit(
+    connection: AsyncConnection, box: Box, camera: str, zone: str, *, until: datetime, why: str, by: str
+) -> None:
+    """The box has been told; the last word counts."""
+    statement = db.insert(connection, escort).values(
+        site=box.site, edge=box.edge, camera=camera, zone=zone, until=until, why=why, by=by
+    )
+    changing = {name: statement.excluded[name] for name in ("until", "why", "by")}
+    key = ["site", "edge", "camera", "zone"]
+    await connection.execute(statement.on_conflict_do_update(index_elements=key, set_=changing))
+
+
+async def escorts(connection: AsyncConnection, now: datetime) -> dict[tuple[str, str, str], list[Escort]]:
+    """Of each camera those that stand."""
+    rows = await connection.execute(select(escort).where(escort.c.until > now).order_by(escort.c.zone))
+    found: dict[tuple[str, str, str], list[Escort]] = {}
+    for row in rows.mappings():
+        one = Escort(zone=row["zone"], until=row["until"], why=row["why"], by=row["by"])
+        found.setdefault((row["site"], row["edge"], row["camera"]), []).append(one)
     return found

@@ -46,6 +46,19 @@ walk = Table(
     Index(None, "site", "edge", "camera", "started_at"),
 )
 
+# Until when a zone may be left with an escort, as its box has been told.
+escort = Table(
+    "escort",
+    metadata,
+    Column("site", Text, primary_key=True),
+    Column("edge", Text, primary_key=True),
+    Column("camera", Text, primary_key=True),
+    Column("zone", Text, primary_key=True),
+    Column("until", Moment, nullable=False),
+    Column("why", Text, nullable=False),
+    Column("by", Text, nullable=False),
+)
+
 # What a walk has shown: a zone whose line was crossed in trial, and told.
 walk_proof = Table(
     "walk_proof",

@@ -94,3 +94,23 @@ def test_a_zone_that_guards_nobody_any_more_has_no_hours() -> None:
 )
 def test_zones_that_cannot_be_say_why(drawn: list[dict[str, Any]], why: str) -> None:
     assert refused(lambda: rules.with_zones(document(), "yard", drawn)) == why
+
+
+@pytest.mark.parametrize(
+    ("camera", "was", "told", "arms"),
+    [
+        ("yard", "trial", {"mode": "armed"}, True),
+        ("yard", None, {"mode": "armed"}, False),  # it is armed already: another setting changes
+        ("yard", "maintenance", {"mode": "armed"}, True),
+        ("yard", "armed", {"mode": "trial"}, False),
+        (None, None, {"id": "gate", "mode": "armed"}, True),
+        ("yard", "trial", {"mode": "armed", "watch": "traffic"}, False),
+    ],
+)
+def test_whether_a_change_puts_a_camera_on_guard(
+    camera: str | None, was: str | None, told: dict[str, Any], arms: bool
+) -> None:
+    old = document()
+    if was is not None:
+        old["cameras"][0]["mode"] = was
+    assert rules.arms(old, camera, {"watch": "quarantine"} | told) is arms

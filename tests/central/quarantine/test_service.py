@@ -108,3 +108,16 @@ def test_who_is_named_as_the_one_who_left_is_stopped_at_the_next_gate(city: City
 
     assert city.run(name) is None, "nobody of that number is known"
     assert "order_broken" in reasons(city)
+
+
+def test_the_last_word_on_an_escort_counts_until_its_time(city: City) -> None:
+    box, until = Box("qs-003", "edge-01"), NOW + timedelta(minutes=20)
+
+    async def permit(connection: AsyncConnection) -> None:
+        for end, why in ((NOW + timedelta(hours=9), "xe cứu thương"), (until, "đi khám")):
+            await service.permit(connection, box, "cam-2", "yard", until=end, why=why, by="Lan")
+
+    writing(city, permit)
+    ((key, (one,)),) = writing(city, lambda c: service.escorts(c, NOW)).items()
+    assert (key, one.until, one.why) == (("qs-003", "edge-01", "cam-2"), until, "đi khám")
+    assert writing(city, lambda c: service.escorts(c, until)) == {}
