@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import cv2
+import httpx
 import numpy as np
 from pydantic import ValidationError
 
@@ -241,7 +242,9 @@ def clock_s(source: str, timeout_s: float = 2.0) -> float | None:
 
 
 def bundle(settings: EdgeSettings, path: Path) -> None:
-    """Findings, the configuration without secrets and stills in which nobody can be known, as a tar file."""
+    """Findings, the configuration without secrets, what the box counts and has said, and stills in which nobody can be
+    known, as a tar file.
+    """
     with tarfile.open(path, "w:gz") as tar:
 
         def add(name: str, content: bytes) -> None:
@@ -261,8 +264,21 @@ def bundle(settings: EdgeSettings, path: Path) -> None:
             if frame is not None:
                 add(f"{camera.id}.jpg", _blurred(frame))
         add("doctor.txt", "\n".join(told).encode() + b"\n")
-        outbox = Path(settings.data) / "outbox.db"
+        folder = Path(settings.data)
+        outbox = folder / "outbox.db"
         add("data.txt", f"outbox.db {outbox.stat().st_size if outbox.exists() else 0} bytes\n".encode())
+        add("state.txt", _state(folder).encode())
+        for log in sorted(folder.glob("edge.log*")):
+            add(log.name, redact(log.read_text(encoding="utf-8", errors="replace")).encode())
+
+
+def _state(folder: Path) -> str:
+    """What the box that runs counts, as it tells Prometheus."""
+    try:
+        url = (folder / "screen.url").read_text(encoding="utf-8").strip()
+        return httpx.get(f"{url}metrics", timeout=5, trust_env=False).raise_for_status().text
+    except (OSError, httpx.HTTPError) as error:
+        return f"the box does not run, or does not say how it is ({type(error).__name__})\n"
 
 
 def _blurred(frame: Frame) -> bytes:

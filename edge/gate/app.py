@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Literal
 
@@ -53,6 +54,8 @@ log = logging.getLogger(__name__)
 _CARDS = 256
 """Scans whose holder and picture are kept in RAM for a late answer."""
 _FLUSH_S = 3.0
+_LOG_BYTES = 1 << 20
+LOG = "edge.log"
 _TICK_S = 0.5
 _TELL_THINNED_S = 60.0
 _TOLD_RANGES = 1000
@@ -627,6 +630,14 @@ def _listen(host: str, port: int) -> socket.socket:
         ) from error
 
 
+def _kept(path: Path) -> logging.Handler:
+    """The newest of what is said, for `edge diagnose`."""
+    path.touch(mode=0o600)
+    kept = RotatingFileHandler(path, maxBytes=_LOG_BYTES, backupCount=1, encoding="utf-8")
+    kept.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    return kept
+
+
 def run(settings: EdgeSettings, config: Path) -> None:
     """Serve until SIGTERM or SIGINT. Raises BadDocument for settings that cannot be run."""
     if settings.central is None:
@@ -639,6 +650,7 @@ def run(settings: EdgeSettings, config: Path) -> None:
             gate = Gate(settings, settings.central, config)
         except InUse as error:
             raise BadDocument(str(error)) from error
+        logging.getLogger().addHandler(_kept(Path(settings.data) / LOG))
         web = uvicorn.Server(
             uvicorn.Config(gate.screen.app, log_level="warning", access_log=False, timeout_graceful_shutdown=1)
         )

@@ -10,6 +10,7 @@ import os
 import random
 import re
 import ssl
+import struct
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -101,6 +102,20 @@ def _append(path: Path, content: bytes) -> None:
 def _digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _whole_bytes(film: Path) -> int:
+    """How much of a film that grows in fragments plays: to the end of the last pictures that were written entirely."""
+    size, at, whole = film.stat().st_size, 0, 0
+    with film.open("rb") as file:
+        while at + 8 <= size:
+            file.seek(at)
+            length, kind = struct.unpack(">I4s", file.read(8))
+            if length < 8 or at + length > size:
+                break
+            at += length
+            whole = at if kind == b"mdat" else whole
+    return whole
 
 
 class Evidence:
@@ -201,7 +216,10 @@ class Evidence:
 
     def _cut(self, recording: Recording) -> Filmed | None:
         path = self._folder / f"{recording.breach.incident}.film"
-        return self._finish(recording, path, original=None, whole=False) if path.exists() else None
+        if not path.exists() or not (whole := _whole_bytes(path)):
+            return None
+        os.truncate(path, whole)
+        return self._finish(recording, path, original=None, whole=False)
 
     def _finish(self, recording: Recording, path: Path, *, original: str | None, whole: bool = True) -> Filmed:
         """The film gets its name and its manifest, in an order in which a crash at any point loses neither."""

@@ -60,6 +60,16 @@ def rehand(hands: Sequence[tuple[Camera, ...]], cameras: Sequence[Camera], eyes:
     return [tuple(hand) for hand in dealt]
 
 
+def _log_of(process: "subprocess.Popen[bytes]") -> None:
+    """What it says goes where we say ours, so that one file tells all; to the end of the process."""
+    assert process.stderr is not None, "it was started with a pipe"
+    with process.stderr as said:
+        for raw in said:
+            level, _, words = raw.decode(errors="replace").rstrip().partition(" ")
+            known = logging.getLevelNamesMapping().get(level)
+            log.log(known or logging.ERROR, "eye: %s", words if known else f"{level} {words}")
+
+
 class Eye:
     """One process and the thread that listens to it. `on_sighting` may raise Broken; `on_end` hears of each death."""
 
@@ -142,8 +152,15 @@ class Eye:
                 # A heap for each of a hundred threads would hold what its camera has long given back; and a second
                 # thread for small matrices only waits, at the price of a core.
                 frugal = os.environ | {"MALLOC_ARENA_MAX": "2", "OPENBLAS_NUM_THREADS": "1"}
-                process = subprocess.Popen(arguments, pass_fds=(theirs.fileno(),), stdin=subprocess.DEVNULL, env=frugal)
+                process = subprocess.Popen(
+                    arguments,
+                    pass_fds=(theirs.fileno(),),
+                    stdin=subprocess.DEVNULL,
+                    stderr=subprocess.PIPE,
+                    env=frugal,
+                )
             self._process = process
+            threading.Thread(target=_log_of, args=(process,), name=f"log of eye {process.pid}", daemon=True).start()
             with Connection(ours.detach()) as connection:
                 why = self._listen(connection)
                 with self._saying:

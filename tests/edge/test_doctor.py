@@ -71,11 +71,14 @@ def test_a_real_stream_is_described_and_bundled_without_secrets(tmp_path: Path) 
     assert found.fps == pytest.approx(10, abs=2)
     assert "h264 320x240" in "\n".join(lines(found, camera))
     path = tmp_path / "bundle.tar.gz"
+    (tmp_path / "edge.log").write_text("camera cam-1 at rtsp://admin:s3cr3t@cam/a: live\n")
     bundle(EdgeSettings(site="s", edge="e", data=str(tmp_path), cameras=(camera,)), path)
     server.stop()
     with tarfile.open(path) as tar:
         contents = {name: tar.extractfile(name).read() for name in tar.getnames()}  # type: ignore[union-attr]
-    assert sorted(contents) == ["cam-1.jpg", "config.json", "data.txt", "doctor.txt"]
+    assert sorted(contents) == ["cam-1.jpg", "config.json", "data.txt", "doctor.txt", "edge.log", "state.txt"]
+    assert b"does not run" in contents["state.txt"]
+    assert contents["edge.log"] == b"camera cam-1 at rtsp://cam/\xe2\x80\xa6 live\n"
     assert not any(b"s3cr3t" in content or b"admin" in content for content in contents.values())
     still = cv2.imdecode(np.frombuffer(contents["cam-1.jpg"], np.uint8), cv2.IMREAD_GRAYSCALE)
     assert still is not None

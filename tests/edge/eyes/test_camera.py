@@ -1,4 +1,5 @@
 import itertools
+import re
 import signal
 import socket
 import subprocess
@@ -11,6 +12,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -350,6 +352,49 @@ def test_a_picture_and_a_stream_by_http_are_read_and_a_missing_one_is_told(
         assert watch(f"{address}/clip.ts").frame().y.shape == (120, 160)
         assert watch(f"{address}/none.jpg").until("not_found").reason == "no_stream"
         server.shutdown()
+
+
+def test_hls_is_read_as_its_pieces_come_and_one_that_ends_is_told(
+    tmp_path: Path, watch: Callable[..., Watched]
+) -> None:
+    """A list that grows by a piece a second, as a camera's web server has it."""
+    clip = render(tmp_path / "clip.mp4", seconds=6)
+    with (
+        av.open(str(clip)) as source,
+        av.open(str(tmp_path / "all.m3u8"), "w", format="hls", options={"hls_time": "1", "hls_list_size": "0"}) as out,
+    ):
+        video = source.streams.video[0]
+        copy = out.add_stream_from_template(video)
+        for packet in source.demux(video):
+            if packet.dts is not None:
+                packet.stream = copy
+                out.mux(packet)
+    head, *pieces = re.split(r"(?=#EXTINF)", (tmp_path / "all.m3u8").read_text().replace("#EXT-X-ENDLIST\n", ""))
+    assert len(pieces) >= 4
+    live = tmp_path / "live.m3u8"
+    live.write_text(head + "".join(pieces[:2]))
+    serve = partial(SimpleHTTPRequestHandler, directory=str(tmp_path))
+    with ThreadingHTTPServer(("127.0.0.1", 0), serve) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        watched = watch(f"http://127.0.0.1:{server.server_port}/live.m3u8")
+        assert watched.frame().y.shape == (120, 160)
+        before = watched.camera.counters.frames
+        live.write_text(head + "".join(pieces))
+        give_up = time.monotonic() + GIVE_UP_SECONDS
+        while watched.camera.counters.frames < before + 20 and time.monotonic() < give_up:
+            watched.camera.take(0.1)
+        assert watched.camera.counters.frames >= before + 20
+        assert "live" in watched.states
+        server.shutdown()
+
+
+def test_an_usb_camera_that_is_not_there_is_told(watch: Callable[[str], Watched]) -> None:
+    assert watch("/dev/video63").until("not_found").reason == "no_file"
+
+
+@pytest.mark.skipif(not Path("/dev/video0").exists(), reason="NO USB CAMERA: nobody has tried one here")
+def test_an_usb_camera_gives_pictures(watch: Callable[[str], Watched]) -> None:
+    assert watch("/dev/video0").frame().y.size > 0
 
 
 def test_a_missing_file_is_not_found(tmp_path: Path, watch: Callable[[str], Watched]) -> None:

@@ -16,6 +16,8 @@ from edge.sighting import Footage
 from models.wire.events import ZoneBreached
 
 AT = datetime(2021, 9, 21, 6, tzinfo=UTC)
+PICTURES = b"\0\0\0\x0cmoofhead" + b"\0\0\0\x0fmdatpicture"
+"""A fragment, as far as anybody looks into it here."""
 BREACH = ZoneBreached(
     phase="open",
     incident="1f",
@@ -199,8 +201,8 @@ def test_a_film_follows_its_picture_in_parts_over_a_line_that_breaks(central: Ce
 def test_a_film_that_a_crash_cut_short_is_adopted_as_far_as_it_goes(central: Central, tmp_path: Path) -> None:
     died = spool(tmp_path, "http://127.0.0.1:9")
     put(died, b"jpeg")
-    film(died, b"as it ", "fragment")
-    film(died, b"goes on", "fragment")
+    film(died, PICTURES, "fragment")
+    film(died, PICTURES + PICTURES[:9], "fragment")
     film(died, b"half a", "clip")
     died.close()
     again = spool(tmp_path, central.url)
@@ -209,14 +211,14 @@ def test_a_film_that_a_crash_cut_short_is_adopted_as_far_as_it_goes(central: Cen
     again.close()
     manifest = msgspec.json.decode(central.kept[f"/evidence/{filmed.dataref}"], type=Manifest)
     assert manifest.whole is False
-    assert central.kept[f"/evidence/{manifest.clip}"] == b"as it goes on"
+    assert central.kept[f"/evidence/{manifest.clip}"] == 2 * PICTURES
     assert left(tmp_path) == []
 
 
 def test_a_film_of_an_eye_that_died_ends_there_and_tells_the_newest_word(tmp_path: Path) -> None:
     evidence = spool(tmp_path, "http://127.0.0.1:9")
     put(evidence, b"jpeg")
-    film(evidence, b"as it goes on", "fragment")
+    film(evidence, PICTURES, "fragment")
     evidence.heard("cam-2", msgspec.structs.replace(BREACH, phase="close"))
     assert evidence.cut_short({"cam-1"}) == []
     (filmed,) = evidence.cut_short({"cam-2"})

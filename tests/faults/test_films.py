@@ -1,0 +1,106 @@
+"""The power goes while a breach is filmed: what was filmed until then plays, and is sent afterwards."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from base64 import urlsafe_b64encode
+from collections.abc import Callable
+from pathlib import Path
+
+import av
+import msgspec
+import numpy as np
+import pytest
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+from scripts.city.rtsp import RtspServer
+from tests.faults.rig import free_port
+
+pytestmark = pytest.mark.flow
+ROOT = Path(__file__).resolve().parents[2]
+RATE = 10
+PATIENCE_SECONDS = 90.0
+
+
+def yard(path: Path) -> Path:
+    """Three seconds of empty yard, then a body goes from its middle out of it, and the yard is empty again."""
+    noise = np.random.default_rng(7)
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("libx264", rate=RATE)
+        video.width, video.height, video.pix_fmt = 640, 360, "yuv420p"
+        video.options = {"preset": "ultrafast", "bf": "0", "g": str(RATE), "crf": "20", "threads": "1"}
+        for number in range(12 * RATE):
+            picture = noise.normal(150, 3, (360, 640, 1)).clip(0, 255).astype(np.uint8).repeat(3, axis=2)
+            left = 200 + 8 * (number - 3 * RATE)
+            if number >= 3 * RATE and left < 600:
+                picture[180:270, left : left + 34] = noise.integers(20, 60, (90, 34, 1))
+            for packet in video.encode(av.VideoFrame.from_ndarray(picture, format="bgr24")):
+                container.mux(packet)
+        for packet in video.encode(None):
+            container.mux(packet)
+    return path
+
+
+def until(look: Callable[[], bool], what: str, log: Path) -> None:
+    ends = time.monotonic() + PATIENCE_SECONDS
+    while not look():
+        assert time.monotonic() < ends, f"never: {what}\n{log.read_text(errors='replace')[-3000:]}"
+        time.sleep(0.05)
+
+
+def pictures(path: Path) -> int:
+    with av.open(str(path)) as container:
+        return sum(1 for _ in container.decode(video=0))
+
+
+def test_kill_minus_nine_of_the_gate_while_it_films_leaves_a_film_that_plays(tmp_path: Path) -> None:
+    server = RtspServer()
+    server.add("yard", yard(tmp_path / "yard.mp4"))
+    server.start()
+    evidence, log = tmp_path / "edge" / "evidence", tmp_path / "edge.log"
+    key = urlsafe_b64encode(X25519PrivateKey.generate().public_key().public_bytes_raw()).decode()
+    zone = {"id": "yard", "kind": "stay-inside", "polygon": [[0.05, 0.1], [0.6, 0.1], [0.6, 0.95], [0.05, 0.95]]}
+    camera = {"id": "yard", "source": server.url("yard"), "watch": "quarantine", "detector": "motion"}
+    settings = {
+        "site": "q-01",
+        "edge": "edge-01",
+        "data": str(tmp_path / "edge"),
+        "eyes": 1,
+        "central": {
+            "broker": f"mqtt://127.0.0.1:{free_port()}", "http": f"http://127.0.0.1:{free_port()}", "seal_key": key,
+        },
+        "screen": {"port": 0},
+        "cameras": [camera | {"person_px": [60, 120], "zones": [zone]}],
+    }  # fmt: skip
+    config = tmp_path / "edge.yaml"
+    config.write_text(json.dumps(settings))
+
+    def start() -> "subprocess.Popen[bytes]":
+        with log.open("ab") as out:
+            return subprocess.Popen(
+                [sys.executable, "-m", "edge", "run", str(config)], cwd=ROOT, stdout=out, stderr=out,
+                start_new_session=True,
+            )  # fmt: skip
+
+    gate = start()
+    try:
+        until(
+            lambda: any(path.read_bytes().count(b"moof") > 1 for path in evidence.glob("*.film")), "a film grows", log
+        )
+        gate.send_signal(signal.SIGKILL)
+        gate.wait()
+        # the film is adopted before the eye can see anybody again
+        gate = start()
+        until(lambda: any(evidence.glob("*.mp4")), "the film has its name", log)
+        found = [msgspec.json.decode(path.read_bytes()) for path in evidence.glob("*.json")]
+        (cut,) = [one for one in found if one.get("clip") and one.get("whole") is False]
+        assert pictures(evidence / f"{cut['clip']}.mp4") > RATE
+        gate.terminate()
+        assert gate.wait(30) == 0
+    finally:
+        if gate.poll() is None:
+            os.killpg(gate.pid, signal.SIGKILL)
+        server.stop()
