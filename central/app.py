@@ -197,7 +197,8 @@ class Central:
             beside += [rounds.run(self._engine, self._settings, self._keys, self._evidence, self._feed.touch)]
         tasks = [asyncio.create_task(work) for work in beside]
         if "inbox" in self._only:
-            self._link = Link(self._settings.broker, self._desk, self._feed.touch, self._known)
+            notices = snapshot.Notices(self._order.folder, self._settings.snapshot.carry)
+            self._link = Link(self._settings.broker, self._desk, self._feed.touch, self._known, version=notices.version)
             self._link.start()
         if "web" in self._only:
             self._boxes.start()

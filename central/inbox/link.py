@@ -23,8 +23,8 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from central import db
 from central.inbox import intake, rules
 from central.inbox.intake import Desk, Message, Taken
-from models.wire.events import CentralState, Unreadable, from_json, to_json
-from models.wire.topics import CENTRAL_STATE, EVENTS, STATES, box_of
+from models.wire.events import CentralState, Notice, Unreadable, from_json, to_json
+from models.wire.topics import CENTRAL_STATE, EVENTS, STATES, Box, box_of
 
 _log = logging.getLogger(__name__)
 _RECEIVE_MAXIMUM = 256
@@ -33,6 +33,8 @@ _COMMIT_BYTES = 512 << 10
 """What goes into one transaction: more would let a fresh pass wait, less would let each event pay for a commit."""
 _VERDICT_EXPIRY_S = 2
 _KEEPALIVE_S = 10
+_VERSION_S = 0.5
+_MOST_BOXES = 100_000
 _RETRY_S = (0.5, 1.0, 2.0, 4.0)
 
 
@@ -75,8 +77,19 @@ def check(url: str) -> tuple[SplitResult, int]:
 class Link:
     """Call `start` and `stop` in the event loop; between them it connects again by itself."""
 
-    def __init__(self, url: str, desk: Desk, touch: Callable[[str], None], known: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        desk: Desk,
+        touch: Callable[[str], None],
+        known: ssl.SSLContext | None = None,
+        *,
+        version: Callable[[str], str | None] = lambda _: None,
+    ) -> None:
+        """`version` names a site's newest snapshot; boxes are told when it has changed."""
         parts, port = check(url)
+        self._version = version
+        self._boxes: dict[Box, str] = {}
         self._desk = desk
         self._touch = touch
         self._boot = secrets.token_hex(4)
@@ -88,7 +101,7 @@ class Link:
         self._states: list[_Waiting] = []
         self._queue: asyncio.Queue[_Waiting] = asyncio.Queue()  # bounded by Receive Maximum
         self._loop = asyncio.get_running_loop()
-        self._work: asyncio.Task[None] | None = None
+        self._work: list[asyncio.Task[None]] = []
         self._address = (str(parts.hostname), port)
         self._client = mqtt.Client(
             CallbackAPIVersion.VERSION2,
@@ -121,7 +134,7 @@ class Link:
         }
 
     def start(self) -> None:
-        self._work = self._loop.create_task(self._answer())
+        self._work = [self._loop.create_task(work) for work in (self._answer(), self._tell_versions())]
         properties = _properties(PacketTypes.CONNECT, ReceiveMaximum=_RECEIVE_MAXIMUM, SessionExpiryInterval=0)
         host, port = self._address
         self._client.connect_async(host, port, keepalive=_KEEPALIVE_S, clean_start=True, properties=properties)
@@ -129,9 +142,9 @@ class Link:
 
     async def stop(self) -> None:
         """What is not answered yet will be sent again by its edge."""
-        if self._work is not None:
-            self._work.cancel()
-            await asyncio.gather(self._work, return_exceptions=True)
+        for work in self._work:
+            work.cancel()
+        await asyncio.gather(*self._work, return_exceptions=True)
         if self._client.is_connected():
             # The will is kept back by a clean goodbye, so it is said in words.
             told = self._client.publish(CENTRAL_STATE, self._state("offline"), qos=1, retain=True)
@@ -152,6 +165,7 @@ class Link:
         _log.info("connected to the broker")
         client.subscribe([(topic, SubscribeOptions(qos=1)) for topic in (EVENTS, STATES, CENTRAL_STATE)])
         client.publish(CENTRAL_STATE, self._state("online"), qos=1, retain=True)
+        self._in_loop(self._forget_told)
 
     def _on_connect_fail(self, _client: mqtt.Client, _userdata: Any) -> None:
         _log.warning("broker away: nobody listens at %s:%d; is it running? trying again", *self._address)
@@ -167,10 +181,13 @@ class Link:
         taken = Message(message.topic, bytes(message.payload), retained=message.retain)
         self._number += 1
         waiting = _Waiting(taken, message.mid, message.qos, self._session, self._number)
+        self._in_loop(partial(self._queue.put_nowait, waiting))
+
+    def _in_loop(self, act: Callable[[], object]) -> None:
         try:
-            self._loop.call_soon_threadsafe(self._queue.put_nowait, waiting)
-        except RuntimeError:  # the loop has ended; the message is not acked, so it comes again
-            _log.debug("a message came after the end")
+            self._loop.call_soon_threadsafe(act)
+        except RuntimeError:  # the loop has ended; a message is not acked then, so it comes again
+            _log.debug("something came after the end")
 
     def _another(self, client: mqtt.Client, message: mqtt.MQTTMessage) -> None:
         """A replica went. Central as a whole is there as long as one of us is, and an edge must not stop for one."""
@@ -218,11 +235,29 @@ class Link:
         leaf = _leaf(waiting.message.topic)
         if leaf == "state":
             self._states.append(waiting)
+            if len(self._boxes) < _MOST_BOXES:
+                self._boxes.setdefault(box_of(waiting.message.topic), "")
         elif leaf == "event":
             is_news = rules.is_news(waiting.message.payload, datetime.now(UTC))
             (self._news if is_news else self._history).append(waiting)
         else:
             self._ack(waiting)
+
+    def _forget_told(self) -> None:
+        """The broker may have lost what it kept."""
+        self._boxes = dict.fromkeys(self._boxes, "")
+
+    async def _tell_versions(self) -> None:
+        """A retained notice to each box whose snapshot has changed; it fetches then, and else seldom."""
+        while True:
+            await asyncio.sleep(_VERSION_S)
+            if not self.connected:
+                continue
+            for box, told in list(self._boxes.items()):
+                version = self._version(box.site)
+                if version is not None and version != told:
+                    self._boxes[box] = version
+                    self._client.publish(box.snapshot, to_json(Notice(version=version)), qos=1, retain=True)
 
     def _ack(self, waiting: _Waiting) -> None:
         # A number of an earlier connection may stand for another message by now.

@@ -178,6 +178,37 @@ def _files(built: Built, name: str | None = None) -> Iterator[Kept]:
     yield from built.common.values()
 
 
+def _split(built: Built, name: str) -> tuple[list[Kept], tuple[str, ...]]:
+    """The files of a scope, and the policies, which go by themselves."""
+    files = [kept for kept in _files(built, name) if kept.part.kind != _POLICY]
+    return files, tuple(digest for digest, kept in built.common.items() if kept.part.kind == _POLICY)
+
+
+class Notices:
+    """What each site's gates are told of their newest snapshot. Cheap to ask: what was built is read once."""
+
+    def __init__(self, folder: Path, carry: Mapping[str, Carry]) -> None:
+        self._folder = folder
+        self._carry = carry
+        self._read_at = 0
+        self._versions: dict[str, str] = {}
+
+    def version(self, site: str) -> str | None:
+        """None while nothing has been built, or not here."""
+        try:
+            written_at = (self._folder / "built.json").stat().st_mtime_ns
+        except OSError:
+            return None
+        if written_at != self._read_at and (built := present(self._folder)) is not None:
+            self._read_at = written_at
+            split = {name: _split(built, name) for name in built.scopes}
+            self._versions = {
+                name: wire.version_of([kept.part.sha256 for kept in files], policies)
+                for name, (files, policies) in split.items()
+            }
+        return self._versions.get(rules.scope_name(rules.carry_of(site, self._carry)))
+
+
 def document(
     folder: Path, secret: Keys, carry: Mapping[str, Carry], *, site: str, edge: str, key: bytes
 ) -> bytes | None:
@@ -186,7 +217,7 @@ def document(
     name = rules.scope_name(rules.carry_of(site, carry))
     if built is None or name not in built.scopes:
         return None
-    files = [kept for kept in _files(built, name) if kept.part.kind != _POLICY]
+    files, policies = _split(built, name)
     opening = wire.Opening(
         secret=secret.outside_secret, keys={kept.part.sha256: secret.parcel(kept.salt) for kept in files}
     )
@@ -195,7 +226,7 @@ def document(
         edge=edge,
         as_of=datetime.fromisoformat(built.as_of),
         parts=tuple(kept.part for kept in files),
-        policies=tuple(digest for digest, kept in built.common.items() if kept.part.kind == _POLICY),
+        policies=policies,
         sealed=seal.close(msgspec.json.encode(opening), key),
     )
     return wire.sign(told, secret.sign)

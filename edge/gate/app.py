@@ -149,6 +149,7 @@ class Gate:
             on_change=self._link_changed,
             on_config=self.take_config,
             on_command=self._asked,
+            on_snapshot=self._snapshot_told,
             on_countersigned=self.evidence.countersigned,
             known=known,
         )
@@ -561,6 +562,10 @@ class Gate:
             painting = self._verdicts.answer(verdict, now=time.monotonic())
             if painting is not None:
                 self._show([painting])
+
+    def _snapshot_told(self, notice: events.Notice) -> None:
+        if self.snapshots:
+            self.snapshots.hear(notice)
 
     def _snapshot_changed(self) -> None:
         snapshot = self.snapshots.current if self.snapshots else None

@@ -130,6 +130,7 @@ class Link:
         on_change: Callable[[bool], None],
         on_config: Callable[[bytes], None] = lambda _: None,
         on_command: Callable[[bytes], None] = lambda _: None,
+        on_snapshot: Callable[[events.Notice], None] = lambda _: None,
         on_countersigned: Callable[[Mapping[str, str]], None] = lambda _: None,
         known: ssl.SSLContext | None = None,
     ) -> None:
@@ -142,6 +143,7 @@ class Link:
         self._on_change = on_change
         self._on_config = on_config
         self._on_command = on_command
+        self._on_snapshot = on_snapshot
         self._on_countersigned = on_countersigned
         self._known = known
         self.counters = Counters()
@@ -275,6 +277,7 @@ class Link:
                 (topics.CENTRAL_STATE, 1),
                 (self._box.config, 1),
                 (self._box.command, 1),
+                (self._box.snapshot, 1),
             ]
         )
         with self._lock:
@@ -339,6 +342,8 @@ class Link:
                 self._on_config(bytes(message.payload))
             elif message.topic == self._box.command:
                 self._on_command(bytes(message.payload))
+            elif message.topic == self._box.snapshot:
+                self._on_snapshot(events.from_json(bytes(message.payload), events.Notice))
             elif message.topic == topics.CENTRAL_STATE:
                 self._central_state(client, events.from_json(bytes(message.payload), events.CentralState))
         except events.Unreadable:

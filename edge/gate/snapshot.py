@@ -30,10 +30,14 @@ from models.passes.policy import Policy, in_force
 from models.passes.revocation import NONE_REVOKED, BadRevocations, Revocations
 from models.wire import parcel, seal, topics
 from models.wire import snapshot as wire
+from models.wire.events import Notice
 
 log = logging.getLogger(__name__)
 
-_EVERY_S = 10.0
+_EVERY_S = 60.0
+"""Central says over MQTT when there is something newer; this is for when that does not come."""
+_SPREAD_S = 1.0
+"""A whole city's boxes hear of it at once, and do not ask at once."""
 _TRIES = 5
 _CLOSED_S = 60.0
 _FIRST_BACK_OFF_S = 0.5
@@ -193,6 +197,7 @@ class Snapshots:
         self.fetched = 0
         self.refused = 0
         """Documents or files that could not be trusted or opened."""
+        self._wake = threading.Event()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="snapshot", daemon=True)
 
@@ -202,6 +207,7 @@ class Snapshots:
     def close(self, timeout_s: float = 1.0) -> None:
         """A fetch that hangs is left alone: it goes on from there the next time."""
         self._closing.set()
+        self._wake.set()
         if self._thread.ident is not None:
             self._thread.join(timeout_s)
         if not self._thread.is_alive():
@@ -221,7 +227,14 @@ class Snapshots:
             except (wire.Untrusted, Unusable) as error:
                 self.refused += 1
                 log.error("snapshot: refused, the last good one stays: %s", error)  # noqa: TRY400  (its words suffice)
-            self._closing.wait(pause * random.uniform(0.7, 1.0))  # noqa: S311  (jitter, not a secret)
+            if self._wake.wait(pause * random.uniform(0.7, 1.0)):  # noqa: S311  (jitter, not a secret)
+                self._wake.clear()
+                self._closing.wait(random.uniform(0.0, _SPREAD_S))  # noqa: S311  (as above)
+
+    def hear(self, notice: Notice) -> None:
+        """Central has built another one. From any thread."""
+        if self._told is None or self._told.version != notice.version:
+            self._wake.set()
 
     def _take_up(self) -> None:
         """What lay there when the program ended, if the box was not switched off since."""

@@ -366,16 +366,22 @@ class EdgeState(Struct, frozen=True, kw_only=True):
     machine: Machine | UnsetType = UNSET
 
 
+class Notice(Struct, frozen=True, kw_only=True):
+    """Retained, down: which snapshot a box has to fetch. Nothing is believed of it; it only says that one may ask."""
+
+    version: Annotated[str, Meta(pattern=r"^[0-9a-f]{16}$")]
+
+
 class CentralState(Struct, frozen=True, kw_only=True):
     state: Literal["online", "offline"]
     boot: str
 
 
-def to_json(message: Receipt | Verdict | EdgeState | CentralState) -> bytes:
+def to_json(message: Receipt | Verdict | EdgeState | CentralState | Notice) -> bytes:
     return _encoder.encode(message)
 
 
-M = TypeVar("M", Receipt, Verdict, EdgeState, CentralState)
+M = TypeVar("M", Receipt, Verdict, EdgeState, CentralState, Notice)
 
 
 def from_json(payload: bytes, kind: type[M]) -> M:

@@ -8,7 +8,7 @@ from models.wire import events, topics
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _BOX = topics.Box("{site}", "{edge}")
-_ANSWERS = (events.Receipt, events.Verdict, events.EdgeState, events.CentralState)
+_ANSWERS = (events.Receipt, events.Verdict, events.EdgeState, events.CentralState, events.Notice)
 
 
 def _components(template: str) -> dict[str, Any]:
@@ -57,6 +57,7 @@ def asyncapi() -> dict[str, Any]:
             "application/json",
             {"qos": 1, "messageExpiryInterval": 2},
         ),
+        ("snapshot", _BOX.snapshot, "receive", events.Notice, "application/json", {"qos": 1, "retain": True}),
         (
             "centralState",
             topics.CENTRAL_STATE,

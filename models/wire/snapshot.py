@@ -5,6 +5,7 @@ neither the broker, nor whoever copies a disk, can open what lies there.
 """
 
 import hashlib
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Literal
 
@@ -40,6 +41,15 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     """What is in force and what comes, each a file of its own with a signature of its own."""
     sealed: str
     """`Opening`, closed to the public key that the box showed."""
+
+    @property
+    def version(self) -> str:
+        return version_of([part.sha256 for part in self.parts], self.policies)
+
+
+def version_of(parts: Sequence[str], policies: Sequence[str]) -> str:
+    """Names what a snapshot holds; its moment is no part of it."""
+    return hashlib.sha256("|".join([*sorted(parts), "", *sorted(policies)]).encode()).hexdigest()[:16]
 
 
 class Opening(Struct, frozen=True, kw_only=True):

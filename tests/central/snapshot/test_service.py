@@ -1,5 +1,6 @@
 """Central builds, a gate fetches over HTTP: the same answers on both sides, and nothing for whoever copies a disk."""
 
+import asyncio
 import hashlib
 import io
 import os
@@ -7,11 +8,12 @@ import shutil
 import threading
 import time
 from base64 import urlsafe_b64decode
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import httpx
 import msgspec
@@ -23,13 +25,17 @@ from msgspec import UNSET
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from central.alerts.tables import alert
+from central.inbox.intake import Desk
+from central.inbox.link import Link as CentralLink
 from central.keys import BadKey, new_sealing_key, sealing_key, trusted
 from central.passes.tables import decision
 from central.registry.rules import Row, Told
 from central.registry.service import take_rows
 from central.snapshot.routes import routes
 from central.snapshot.rules import Carry
-from central.snapshot.service import Order, _Files, _publish, build, is_due, present
+from central.snapshot.service import Notices, Order, _Files, _publish, build, is_due, present
+from edge.gate.link import Link
+from edge.gate.outbox import Outbox
 from edge.gate.snapshot import Snapshots, Unusable
 from edge.gate.verdict import decide
 from models.passes import city_pass, revocation, trust
@@ -37,6 +43,7 @@ from models.passes.city_pass import CityPass
 from models.passes.classify import classify
 from models.passes.facts import Value
 from models.passes.outcome import Outcome
+from models.passes.policy import load as load_policy
 from models.passes.scan import Pass
 from models.passes.trust import Signer
 from models.wire import events
@@ -227,6 +234,54 @@ def test_a_new_policy_reaches_gates_by_itself_and_a_bad_one_leaves_the_last_in_u
     again._take_up()
     assert again.current
     assert {policy.id for policy in again.current.policies} == {old, new}
+
+
+@pytest.mark.service
+def test_a_gate_is_told_of_a_new_snapshot_and_need_not_ask(town: Town, mosquitto: Any, tmp_path: Path) -> None:
+    """Central's end and the gate's end of a real broker; the gate by itself would ask once an hour."""
+    tell(town.city, AN, declared())
+    town.build()
+    key = urlsafe_b64decode(town.city.keys.sign_text + "=")
+    gate = Snapshots(town.folder, town.url, key, BOX, memory=town.memory, on_change=lambda: None, every_s=3600.0)
+    town.gates.append(gate)
+    outbox = Outbox(tmp_path / "outbox.db", on_commit=lambda: None)
+    link = Link(
+        mosquitto.url, BOX, "boot-1", outbox, on_verdict=lambda _: None, on_change=lambda _: None,
+        describe=lambda: events.EdgeState(state="online", boot="boot-1"), on_snapshot=gate.hear,
+    )  # fmt: skip
+    notices = Notices(town.order.folder, town.order.carry)
+    flagged = Told("status_f0", value=True)
+
+    async def serve(engine: AsyncEngine) -> None:
+        policy = load_policy(town.city.root / "configs/policies/directive-22.json")
+        desk = Desk(engine=engine, keys=town.city.keys, policy=policy)
+        central = CentralLink(mosquitto.url, desk, lambda _: None, version=notices.version)
+        central.start()
+        try:
+            await _until(lambda: gate.fetched == 1)
+            for name, number in (("before the broker is lost", BINH), ("after it", CHI)):
+                await asyncio.to_thread(tell, town.city, number, flagged)
+                await asyncio.to_thread(town.build)
+                await _until(lambda number=number: answer(gate, number)[0] == "FAIL", name)  # type: ignore[misc]
+                mosquitto.kill()  # and with it whatever it kept
+                mosquitto.start()
+        finally:
+            await central.stop()
+
+    gate.start()
+    link.start()
+    try:
+        town.city.run(serve)
+    finally:
+        link.close()
+        outbox.close()
+
+
+async def _until(true: Callable[[], object], what: str = "the first one") -> None:
+    give_up = time.monotonic() + 40
+    while not true():
+        assert time.monotonic() < give_up, f"no news of {what}"
+        await asyncio.sleep(0.02)
 
 
 def test_a_fetch_goes_on_where_it_was_cut_off(town: Town) -> None:
