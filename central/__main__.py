@@ -18,7 +18,7 @@ import uvicorn
 from paho.mqtt import publish
 from paho.mqtt.enums import MQTTProtocolVersion
 
-from central import db, keys, secure
+from central import backup, db, keys, secure
 from central.app import DUTIES, Central, Duty
 from central.auth import service as auth
 from central.auth.rules import PEOPLE, broken_at
@@ -257,6 +257,13 @@ def _parser() -> argparse.ArgumentParser:
     dead = commands.add_parser("letters", help="what came and could not be used; --replay tries it again")
     dead.add_argument("--replay", action="store_true")
     dead.add_argument("--config", type=Path)
+    for verb, told in (
+        ("backup", "database, keys, authority and evidence into a folder, while central runs"),
+        ("restore", "the same back, into an empty database"),
+    ):
+        copying = commands.add_parser(verb, help=told)
+        copying.add_argument("folder", type=Path)
+        copying.add_argument("--config", type=Path)
     box = commands.add_parser("send-config", help="a box's whole YAML file, signed, to that box")
     box.add_argument("site")
     box.add_argument("edge")
@@ -265,7 +272,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def main(arguments: list[str] | None = None) -> int:  # noqa: PLR0911  (a verb each)
+def main(arguments: list[str] | None = None) -> int:  # noqa: C901, PLR0911  (a verb each)
     given = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     logging.getLogger("alembic").setLevel(logging.WARNING)
@@ -283,6 +290,9 @@ def main(arguments: list[str] | None = None) -> int:  # noqa: PLR0911  (a verb e
             return asyncio.run(_set_up(settings, given.name))
         if given.command == "audit":
             return asyncio.run(_check_audit(settings))
+        if given.command in {"backup", "restore"}:
+            (backup.backup if given.command == "backup" else backup.restore)(settings, given.folder)
+            return 0
         if given.command == "letters":
             return asyncio.run(_letters(settings, replay=given.replay))
         if given.command == "send-config":
