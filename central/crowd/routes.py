@@ -1,11 +1,12 @@
 """The traffic desk's page: a tile for each counted street, the fullest first."""
 
 import asyncio
+import math
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 from urllib.parse import quote
 
 import jinja2
@@ -33,20 +34,30 @@ _STILLS_S = 1.0
 
 
 class Kept:
-    """One value for all readers of a while: what changes seldom is not read again for each of them."""
+    """One value for all readers of a while: what changes seldom is not read again for each of them, and nobody waits
+    for it but whoever comes after a long silence.
+    """
 
-    def __init__(self, seconds: float, read: Callable[[AsyncConnection], Awaitable[Any]]) -> None:
+    def __init__(self, engine: AsyncEngine, seconds: float, read: Callable[[AsyncConnection], Awaitable[Any]]) -> None:
+        self._engine = engine
         self._seconds = seconds
         self._read = read
-        self._until = 0.0
+        self._at = -math.inf
         self._value: Any = None
+        self._reading: asyncio.Task[None] | None = None
 
-    async def get(self, connection: AsyncConnection) -> Any:
-        now = time.monotonic()
-        if now >= self._until:
-            self._value = await self._read(connection)
-            self._until = now + self._seconds
+    async def get(self) -> Any:
+        age = time.monotonic() - self._at
+        if age > self._seconds and (self._reading is None or self._reading.done()):
+            self._reading = asyncio.create_task(self._renew())
+        if age > 2 * self._seconds and self._reading is not None:
+            await asyncio.shield(self._reading)
         return self._value
+
+    async def _renew(self) -> None:
+        async with db.reading(self._engine) as connection:
+            self._value = await self._read(connection)
+        self._at = time.monotonic()
 
 
 class Traffic:
@@ -57,66 +68,104 @@ class Traffic:
         self._limits = limits
         self._stills = stills
         self._pages = pages
-        self._names = Kept(10.0, service.districts)
-        self._plan = Kept(60.0, service.plan)
-        self._cameras = Kept(1.0, sites.cameras)
-        self._recent = Kept(15.0, lambda connection: history.recent(connection, datetime.now(UTC)))
+        self._names = Kept(engine, 10.0, service.districts)
+        self._plan = Kept(engine, 60.0, service.plan)
+        self._cameras = Kept(engine, 3.0, sites.cameras)
+        self._recent = Kept(engine, 15.0, lambda connection: history.recent(connection, datetime.now(UTC)))
 
-    async def wall(self, places: tuple[str, ...]) -> "Wall":
+    async def tiles(self, places: tuple[str, ...]) -> list["Tile"]:
+        """Every counted zone, the fullest first."""
         async with db.reading(self._engine) as connection:
-            streets = await service.streets(connection)
-            warnings = await service.open_warnings(connection, places)
-            names = await self._names.get(connection)
-            cameras = await self._cameras.get(connection)
-            recent = await self._recent.get(connection)
-            drawn = await self._plan.get(connection)
-        cameras = [row for row in cameras if row.watch in {"traffic", ""} and (not places or row.site in places)]
-        seen = {(row.site, row.edge, row.camera) for row in cameras if row.seen}
-        now = datetime.now(UTC)
-        tiles = []
-        for row in streets:
-            if places and row.site not in places:
-                continue
-            camera = (row.site, row.edge, row.camera)
-            street, district = names.get((row.site, row.camera, row.zone), (row.zone, ""))
-            still = self._stills.get(camera, now)
-            tiles.append(
-                Tile(
-                    row=row,
-                    street=street,
-                    district=district,
-                    seen=camera in seen,
-                    trend=rules.trend(*recent.get((*camera, row.zone), (None, None))),
-                    still_at=still.taken_at if still else None,
-                )
-            )
-        return Wall(tiles=tiles, warnings=warnings, cameras=cameras, plan=drawn)
+            spots, _ = await self._spots(connection, places)
+            return await self._tiles(connection, spots)
+
+    async def warnings(self, places: tuple[str, ...]) -> list[Warned]:
+        async with db.reading(self._engine) as connection:
+            return await service.open_warnings(connection, places)
 
     async def render(self, lang: str, places: tuple[str, ...], words: str = "") -> str:
-        wall = await self.wall(places)
+        """A page of the wall. What is read and made for it does not grow with the city, but for each zone's level."""
         view = rules.view_of(words)
-        mine = [tile for tile in wall.tiles if not view.district or tile.district == view.district]
-        pages = max(1, -(-len(mine) // rules.A_PAGE))
-        page = min(view.page, pages)
-        districts = rules.districts((tile.district, tile.row.level, tile.seen) for tile in wall.tiles)
+        async with db.reading(self._engine) as connection:
+            spots, cameras = await self._spots(connection, places)
+            mine = [spot for spot in spots if not view.district or spot.district == view.district]
+            pages = max(1, -(-len(mine) // rules.A_PAGE))
+            page = min(view.page, pages)
+            tiles = await self._tiles(connection, mine[(page - 1) * rules.A_PAGE : page * rules.A_PAGE])
+            warnings = await service.open_warnings(connection, places)
+            plan = await self._plan.get()
+        districts = rules.districts((spot.district, spot.level, spot.seen) for spot in spots)
+        actions = self._limits.actions if self._limits else {}
         return self._pages.get_template("streets.html").render(
             lang=lang,
             count=len(mine),
-            tiles=mine[(page - 1) * rules.A_PAGE : page * rules.A_PAGE],
+            tiles=tiles,
             page=page,
             pages=pages,
             district=view.district,
             districts=districts,
             by_name={one.name: one for one in districts},
-            levels=_levels(wall.tiles),
-            plan=wall.plan,
-            cameras=wall.cameras,
-            warnings=wall.warnings,
-            actions={int(level): getattr(action, lang) for level, action in self._limits.actions.items()}
-            if self._limits
-            else {},
+            levels=_levels(spots),
+            plan=plan,
+            cameras=len(cameras),
+            gaps=[row for row in cameras if row.seen and row.unseen_minutes > 1],
+            away=[row for row in cameras if not row.seen],
+            warnings=warnings,
+            actions={int(level): getattr(action, lang) for level, action in actions.items()},
             directive=self._limits.title if self._limits else "",
         )
+
+    async def _spots(
+        self, connection: AsyncConnection, places: tuple[str, ...]
+    ) -> tuple[list["Spot"], list[CameraRow]]:
+        names = await self._names.get()
+        cameras: list[CameraRow] = [
+            row
+            for row in await self._cameras.get()
+            if row.watch in {"traffic", ""} and (not places or row.site in places)
+        ]
+        seen = {(row.site, row.edge, row.camera) for row in cameras if row.seen}
+        spots = []
+        for zone, level in (await service.levels(connection)).items():
+            site, _, camera, name = zone
+            if not places or site in places:
+                street, district = names.get((site, camera, name), (name, ""))
+                spots.append(Spot(zone, level, street, district, zone[:3] in seen))
+        return sorted(spots, key=_fullest), cameras
+
+    async def _tiles(self, connection: AsyncConnection, spots: Sequence["Spot"]) -> list["Tile"]:
+        told = {
+            (row.site, row.edge, row.camera, row.zone): row
+            for row in await service.streets(connection, {spot.zone for spot in spots})
+        }
+        recent = await self._recent.get()
+        now = datetime.now(UTC)
+        return [
+            Tile(
+                row=told[spot.zone],
+                street=spot.street,
+                district=spot.district,
+                seen=spot.seen,
+                trend=rules.trend(*recent.get(spot.zone, (None, None))),
+                still_at=still.taken_at if (still := self._stills.get(spot.zone[:3], now)) else None,
+            )
+            for spot in spots
+            if spot.zone in told
+        ]
+
+
+class Spot(NamedTuple):
+    """What the wall knows of every counted zone."""
+
+    zone: service.Zone
+    level: int | None
+    street: str
+    district: str
+    seen: bool
+
+
+def _fullest(spot: Spot) -> tuple[int, str, service.Zone]:
+    return (1 if spot.level is None else -spot.level, spot.district, spot.zone)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,20 +180,12 @@ class Tile:
     still_at: datetime | None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Wall:
-    tiles: list[Tile]
-    warnings: list[Warned]
-    cameras: list[CameraRow]
-    plan: rules.Plan
-
-
-def _levels(tiles: Iterable[Tile]) -> dict[str, int]:
+def _levels(spots: Iterable[Spot]) -> dict[str, int]:
     """Of each street that is seen, the fullest of its zones."""
     found: dict[str, int] = {}
-    for tile in tiles:
-        if tile.seen and tile.row.level is not None:
-            found[tile.street] = max(found.get(tile.street, 0), tile.row.level)
+    for spot in spots:
+        if spot.seen and spot.level is not None:
+            found[spot.street] = max(found.get(spot.street, 0), spot.level)
     return found
 
 
@@ -199,12 +240,12 @@ def routes(engine: AsyncEngine, feed: Feed, pages: jinja2.Environment, traffic: 
     @router.get("/traffic/streets.json")
     async def streets() -> list[dict[str, Any]]:
         """Every counted zone as it was last told, the fullest first."""
-        return [_plain(tile) for tile in (await traffic.wall(places_here())).tiles]
+        return [_plain(tile) for tile in await traffic.tiles(places_here())]
 
     @router.get("/traffic/warnings.json")
     async def warnings() -> list[Warned]:
         """What districts are warned of now, the worst first."""
-        return (await traffic.wall(places_here())).warnings
+        return await traffic.warnings(places_here())
 
     @router.post("/warnings/{warning}/{state}")
     async def answer(

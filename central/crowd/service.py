@@ -1,7 +1,7 @@
 """The only door to the streets: the newest level and the newest count of each counted zone."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -126,18 +126,38 @@ async def record_measures(connection: AsyncConnection, told: Sequence[tuple[Even
     )
 
 
-async def streets(connection: AsyncConnection) -> list[Street]:
-    """The fullest first, then by place."""
+Zone = tuple[str, str, str, str]
+"""Site, box, camera, zone."""
 
-    async def newest(table: Table) -> dict[tuple[str, ...], Any]:
+
+async def levels(connection: AsyncConnection) -> dict[Zone, int | None]:
+    """Of every counted zone, and nothing else of it: what a city's wall is sorted by, many times a second."""
+    found: dict[Zone, int | None] = {}
+    for site, edge, camera, zone in await connection.execute(select(*(street_measure.c[n] for n in _KEY[:4]))):
+        found[site, edge, camera, zone] = None
+    told = [street_level.c[name] for name in (*_KEY[:4], "level")]
+    rows = await connection.execute(select(*told).order_by(street_level.c.at, street_level.c.epoch))
+    for site, edge, camera, zone, level in rows:
+        found[site, edge, camera, zone] = level
+    return found
+
+
+async def streets(connection: AsyncConnection, only: Collection[Zone] | None = None) -> list[Street]:
+    """The fullest first, then by place; all of them or these."""
+
+    async def newest(table: Table) -> dict[Zone, Any]:
         # Of a box whose outbox was changed, the row of the outbox that spoke last comes last and stays.
-        rows = await connection.execute(select(table).order_by(table.c.at, table.c.epoch))
-        return {tuple(row[name] for name in _KEY[:4]): row for row in rows.mappings()}
+        query = select(table).order_by(table.c.at, table.c.epoch)
+        for place, name in enumerate(_KEY[:4] if only is not None else ()):
+            query = query.where(table.c[name].in_({zone[place] for zone in only or ()}))
+        rows = (await connection.execute(query)).mappings()
+        every = {(row["site"], row["edge"], row["camera"], row["zone"]): row for row in rows}
+        return every if only is None else {zone: row for zone, row in every.items() if zone in only}
 
-    levels, measures = await newest(street_level), await newest(street_measure)
+    newest_level, measures = await newest(street_level), await newest(street_measure)
     found = []
-    for key in levels.keys() | measures.keys():
-        level, measure = levels.get(key), measures.get(key)
+    for key in newest_level.keys() | measures.keys():
+        level, measure = newest_level.get(key), measures.get(key)
         latest = max((row for row in (level, measure) if row is not None), key=lambda row: row["at"])
         site, edge, camera, zone = key
         found.append(
