@@ -51,7 +51,11 @@ def textured(y: Pixels, most: int) -> list["Texture"]:
     if rows < 4 or columns < 4:
         return [Texture((0, 0, width, height), is_solid=True)]
     h, w = rows * _CELL_PX, columns * _CELL_PX
-    changes = cv2.absdiff(y[:h, 1 : w + 1], y[:h, :w]), cv2.absdiff(y[1 : h + 1, :w], y[:h, :w])
+    # two rows of eight have the same texture; of the steps downward both kinds, for a drawing whose modules are an even
+    # number of pixels has all its edges on one of them
+    across = cv2.absdiff(y[:h:4, 1 : w + 1], y[:h:4, :w])
+    down = cv2.absdiff(y[1:h:4, :w], y[:h:4, :w]), cv2.absdiff(y[4 : h + 1 : 4, :w], y[3:h:4, :w])
+    changes = across, cv2.addWeighted(down[0], 0.5, down[1], 0.5, 0.0)
     both = _cells(changes, (columns, rows))
     if float(both.max()) < _DIM:
         both = _cells([cv2.convertScaleAbs(change, alpha=8.0) for change in changes], (columns, rows))
