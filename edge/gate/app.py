@@ -116,6 +116,11 @@ class Gate:
         sign_key = None if central.sign_key is None else urlsafe_b64decode(central.sign_key.rstrip("=") + "=")
         self.configuration = Configuration(config, settings, sign_key)
         self._seal_key = urlsafe_b64decode(central.seal_key.rstrip("=") + "=")
+        try:  # now, rather than at the first scan
+            seal.close(b"", self._seal_key)
+        except ValueError as error:
+            what = "is no public key; write what `python -m central keys` printed"
+            raise BadDocument(f"{config}: central.seal_key: {what}") from error
         self.boot = uuid7()
         folder = self._data = Path(settings.data)
         self._began = time.monotonic()

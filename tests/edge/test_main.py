@@ -11,6 +11,7 @@ from urllib.request import urlopen
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+KEY = "SB_1DKUrrepwMXHKjIk0K9m4frWIORZgVUl87LMKxUE"  # nobody has the private half
 BOX = """\
 site: cp-014
 edge: edge-01
@@ -30,7 +31,7 @@ def edge(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
 @pytest.fixture
 def config(tmp_path: Path, free_port: Callable[[], int]) -> Path:
     path = tmp_path / "box.yaml"
-    path.write_text(BOX.format(data=tmp_path / "data", port=free_port(), key="A" * 43))
+    path.write_text(BOX.format(data=tmp_path / "data", port=free_port(), key=KEY))
     return path
 
 
@@ -55,6 +56,14 @@ def test_a_clip_that_is_not_there_is_said_plainly(config: Path) -> None:
     ended = edge("replay", "absent.mp4", "--config", config)
     assert ended.returncode == 2
     assert "absent.mp4" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_key_that_nothing_can_be_sealed_to_is_refused_at_once(config: Path) -> None:
+    config.write_text(config.read_text().replace(KEY, "A" * 43))
+    ended = edge("run", config)
+    assert ended.returncode == 2
+    assert f"{config}: central.seal_key: is no public key" in ended.stderr
     assert "Traceback" not in ended.stderr
 
 
