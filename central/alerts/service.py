@@ -19,7 +19,9 @@ from models.view.page import Lang, clock, text
 
 __all__ = ["BREACH", "DIFFERS", "OVERRIDDEN", "TRAVEL"]
 _SHOWN_DONE = 50
-_MOST_UNRESOLVED = 500
+_MOST_OPEN = 5_000
+_MOST_TAKEN = 200
+"""Of what is being seen to, the newest: whatever nobody resolves must not push what nobody has taken off the page."""
 _MOST_FIGURES = 50_000
 
 
@@ -164,7 +166,14 @@ async def _some(connection: AsyncConnection, *where: Any, most: int) -> list[Ale
 
 async def unresolved(connection: AsyncConnection, places: Sequence[str] = ()) -> list[Alert]:
     """What waits for somebody or is being seen to. Oldest first: who waits longest is seen first."""
-    return await _some(connection, alert.c.state != State.RESOLVED, _within(places), most=_MOST_UNRESOLVED)
+    waiting = select(alert).where(alert.c.state == State.OPEN, _within(places)).order_by(alert.c.first_at, alert.c.id)
+    taken = select(alert).where(alert.c.state == State.ACKNOWLEDGED, _within(places)).order_by(alert.c.first_at.desc())
+    found = [
+        _alert(row)
+        for query in (waiting.limit(_MOST_OPEN), taken.limit(_MOST_TAKEN))
+        for row in (await connection.execute(query)).mappings()
+    ]
+    return rules.rows(found)
 
 
 async def open_alerts(connection: AsyncConnection, places: Sequence[str] = ()) -> list[Alert]:
@@ -195,7 +204,7 @@ async def row_of(connection: AsyncConnection, alert_id: int) -> Alert | None:
     same = [alert.c.id == alert_id]
     if one["person"]:
         same = [alert.c.person == one["person"], alert.c.site == one["site"], alert.c.kind == one["kind"]]
-    found = await _some(connection, *same, most=_MOST_UNRESOLVED)
+    found = await _some(connection, *same, most=_MOST_OPEN)
     return next((row for row in found if alert_id in row.ids), None)
 
 
@@ -205,7 +214,7 @@ async def acknowledge(connection: AsyncConnection, alert_id: int, by: str, now: 
     if row is None:
         return Taken(None)
     values = {"state": State.ACKNOWLEDGED, "by": by, "by_at": now}
-    if not await _set(connection, row, [State.OPEN], values):
+    if not await _set(connection, row, [State.OPEN], values, now):
         return Taken(await _by(connection, row.id))
     return Acknowledged(by)
 
@@ -234,18 +243,21 @@ async def resolve(
         "resolved_by": by,
         "resolved_at": now,
     }
-    if not await _set(connection, row, [State.OPEN, State.ACKNOWLEDGED], values):
+    if not await _set(connection, row, [State.OPEN, State.ACKNOWLEDGED], values, now):
         found = await connection.execute(select(alert.c.resolved_by).where(alert.c.id == row.id))
         return Taken(found.scalar_one_or_none())
     return Resolved(row)
 
 
-async def _set(connection: AsyncConnection, row: Alert, states: Sequence[State], values: dict[str, Any]) -> bool:
-    """The first of a row decides who was quicker; the others follow it."""
+async def _set(
+    connection: AsyncConnection, row: Alert, states: Sequence[State], values: dict[str, Any], now: datetime
+) -> bool:
+    """The first of a row decides who was quicker; the others follow it, and nobody outside is woken any more."""
     change = update(alert).where(alert.c.state.in_(states))
     if not (await connection.execute(change.where(alert.c.id == row.id).values(values))).rowcount:
         return False
     await connection.execute(change.where(alert.c.id.in_(row.joined)).values(values))
+    await notify.take_back(connection, f"{BREACH}/{row.id}", now)
     return True
 
 

@@ -19,6 +19,8 @@ class State(StrEnum):
     WAITING = "waiting"
     SENT = "sent"
     FAILED = "failed"
+    NEEDLESS = "needless"
+    """Somebody was quicker than it could be sent."""
     DROPPED = "dropped"
     """The recipient had too many waiting already."""
 

@@ -174,6 +174,14 @@ async def _put(connection: AsyncConnection, row: RowMapping, news: News, now: da
     return int((await connection.execute(statement.on_conflict_do_nothing())).rowcount)
 
 
+async def take_back(connection: AsyncConnection, key: str, now: datetime) -> int:
+    """It is no news any more: what still waits to be sent is not; how many messages that is."""
+    mine = and_(message.c.key == key, message.c.state == State.WAITING)
+    return int(
+        (await connection.execute(update(message).where(mine).values(state=State.NEEDLESS, done_at=now))).rowcount
+    )
+
+
 async def deliver(engine: AsyncEngine, keys: Keys, now: Callable[[], datetime]) -> int:
     """Send what is due, each recipient's oldest; how many were tried. Two centrals never have the same message."""
     async with db.reading(engine) as connection:  # a writer would hold the others up, each second

@@ -141,6 +141,7 @@ function place(html) {
     const old = fresh.id && document.getElementById(fresh.id);
     if (old) blend(old, fresh);
     if (fresh.dataset.title) document.title = fresh.dataset.title;
+    if (fresh.dataset.icon) document.querySelector("link[rel=icon]").href = fresh.dataset.icon;
   }
   alarm();
 }

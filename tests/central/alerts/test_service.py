@@ -12,6 +12,7 @@ from central import db
 from central.alerts import service
 from central.alerts.rules import Alert, Cause, Outcome, Patience
 from central.alerts.service import Acknowledged, Resolved, Taken
+from central.alerts.tables import alert
 from central.notify import service as notify
 from central.notify.rules import Kind
 from models.wire.events import ZoneBreached, join
@@ -180,3 +181,36 @@ def test_a_zones_false_alarms_suggest_a_band(city: City) -> None:
     (zone,) = writing(city, lambda c: service.zones(c, later))
     assert (zone.breaches, zone.false, dict(zone.causes), zone.band) == (6, 5, {"line": 5}, 0.35)
     assert writing(city, lambda c: service.zones(c, NOW + timedelta(days=31))) == []
+
+
+def test_whoever_takes_an_alert_takes_back_what_has_not_been_sent(city: City) -> None:
+    city.take(left(city))
+
+    async def recipient(connection: AsyncConnection) -> None:
+        await notify.put(
+            connection, city.keys, name="còi", address="json://127.0.0.1:1/", kinds=[Kind.BREACH], places=[],
+            lang="vi", by="lan", now=NOW,
+        )  # fmt: skip
+
+    writing(city, recipient)
+    assert escalate(city, 200)
+    (row,) = waiting(city)
+    acknowledge(city, row.id)
+    (message,) = writing(city, lambda c: notify.messages(c, f"breach/{row.id}"))
+    assert message.state == "needless"
+
+
+def test_what_nobody_resolves_never_pushes_an_open_alert_away(city: City) -> None:
+    city.take(left(city, "oldest"))
+    many = service._MOST_TAKEN + 5
+    told = [left(city, f"i{number}", track=number + 2, after_s=60) for number in range(many)]
+    city.take(*told)
+    first = waiting(city)[0]
+
+    async def take_all(connection: AsyncConnection) -> None:
+        taken = {"state": "acknowledged", "by": "Lan", "by_at": NOW}
+        await connection.execute(alert.update().where(alert.c.id != first.id).values(taken))
+
+    writing(city, take_all)
+    assert [row.id for row in waiting(city)] == [first.id]
+    assert len(writing(city, service.unresolved)) == service._MOST_TAKEN + 1
