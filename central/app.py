@@ -32,6 +32,7 @@ from central.auth import rules as access
 from central.auth.door import Door, problem
 from central.auth.service import places_here, who
 from central.authority import Authority
+from central.calibration import routes as calibration
 from central.cameras import routes as cameras
 from central.crowd import routes as crowd
 from central.enrolment import routes as enrolment
@@ -151,6 +152,7 @@ class Central:
         self.app.include_router(crowd.routes(self._engine, self._feed, pages, traffic, self._stills))
         for router in (
             reports.routes(self._engine, pages, self._desk.limits),
+            calibration.routes(self._engine, keys, self._boxes, pages, self._stills),
             records.routes(self._engine, keys, pages),
             issuing_routes.routes(self._engine, keys, pages),
             pass_routes.routes(self._engine, pages),

@@ -103,6 +103,12 @@ ACCESS: tuple[Rule, ...] = (
         "GET /traffic/{site}/{edge}/{camera}/{zone}/series.json",
         "GET /traffic/{site}/{edge}/{camera}/{zone}/series.csv",
     ),
+    *_rules(
+        "traffic admin",
+        "GET /traffic/{site}/{edge}/{camera}/{zone}/count",
+        "POST /traffic/{site}/{edge}/{camera}/{zone}/count",
+        "POST /traffic/{site}/{edge}/{camera}/{zone}/scale",
+    ),
     *_rules("traffic admin viewer", "GET /stills/{site}/{edge}/{camera}"),
     *_rules("traffic", "POST /warnings/{warning}/{state}"),
     *_rules("tracer sampler admin", "GET /registry", "POST /registry/find"),
