@@ -24,7 +24,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.staticfiles import StaticFiles
 
-from central import db, rounds
+from central import db, openapi, rounds
 from central.alerts import routes as alerts
 from central.alerts import service as alert_service
 from central.auth import routes as auth
@@ -181,6 +181,7 @@ class Central:
         self.app.add_api_route("/health/live", self._alive, methods=["GET"])
         self.app.add_api_route("/health/ready", self._ready, methods=["GET"])
         self.app.add_api_route("/metrics", self._metrics, methods=["GET"])
+        openapi.describe(self.app)
 
     async def stop(self) -> None:
         """Give back what was opened without `start`: the database."""
