@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 import jinja2
 import msgspec
-from fastapi import APIRouter, HTTPException, Query, Request
+from fastapi import APIRouter, HTTPException, Path, Query, Request
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from pydantic import BaseModel, Field, ValidationError
 from sqlalchemy import RowMapping
@@ -23,6 +23,7 @@ from models.passes.names import name_key
 from models.view.page import given, lang_of
 
 Purpose = Annotated[str, Query(min_length=3, max_length=200)]
+Line = Annotated[int, Path(ge=1, lt=2**62)]
 _KINDS = {12: "cccd", 9: "cmnd"}
 
 
@@ -169,7 +170,7 @@ def routes(engine: AsyncEngine, keys: Keys, pages: jinja2.Environment) -> APIRou
         return _done(request, person, purpose, {"facts": ids})
 
     @router.post("/facts/{line}/correct")
-    async def correct(request: Request, line: int, purpose: Purpose) -> Response:
+    async def correct(request: Request, line: Line, purpose: Purpose) -> Response:
         """With a value: this instead, from the same beginning. Without: it was never so."""
         told = await given(request)
         number = await desk.correct(line, _read(Correct, told), purpose)
