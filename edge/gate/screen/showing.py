@@ -188,7 +188,7 @@ class Panel:
             after = replace(after, told_at=None)
         after = self._repainted(after)
         if after.health is not None and after.health.state == "live" and now - after.heard_at >= HEALTH_SECONDS:
-            after = after.hear(msgspec.structs.replace(after.health, state="silent", reason="eye"), now)
+            after = after.hear(msgspec.structs.replace(after.health, state="silent", reason="eye_restarts"), now)
         return after
 
 
