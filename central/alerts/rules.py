@@ -1,6 +1,6 @@
 """What an alert is, which of them are one row, when it goes further, and what a zone's alerts teach. Pure."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -195,31 +195,41 @@ class Zone:
     None: there is no such band, or too little to go by."""
 
 
-def zones(alerts: Iterable[Alert]) -> list[Zone]:
-    """The zone with the most false alarms first."""
+Place = tuple[str, str, str]
+"""Site, camera, zone."""
 
-    def zone(one: Alert) -> tuple[str, str, str]:
-        return one.site, one.camera, one.place
 
-    made = []
-    breaches = sorted((one for one in alerts if one.kind == BREACH), key=zone)
-    for (site, camera, name), group in groupby(breaches, key=zone):
-        same = list(group)
-        false = [one for one in same if one.outcome == Outcome.FALSE_ALARM]
-        true = [one for one in same if one.outcome is not None and one.outcome != Outcome.FALSE_ALARM]
-        causes = Counter(one.cause or Cause.OTHER for one in false)
-        made.append(
-            Zone(
-                site=site,
-                camera=camera,
-                zone=name,
-                breaches=len(same),
-                resolved=len(false) + len(true),
-                false=len(false),
-                causes=MappingProxyType(dict(causes.most_common())),
-                band=band([one.beyond for one in false], [one.beyond for one in true]),
-            )
+def zones(
+    counts: Iterable[tuple[Place, str | None, str | None, int]],
+    beyond: Iterable[tuple[Place, str, float | None]],
+) -> list[Zone]:
+    """From how many breaches of a zone came to what for what cause, and how far beyond the line those were that came
+    to something. The zone with the most false alarms first.
+    """
+    breaches: Counter[Place] = Counter()
+    resolved: Counter[Place] = Counter()
+    causes: dict[Place, Counter[str]] = defaultdict(Counter)
+    for place, outcome, cause, count in counts:
+        breaches[place] += count
+        resolved[place] += count if outcome is not None else 0
+        if outcome == Outcome.FALSE_ALARM:
+            causes[place][cause or Cause.OTHER] += count
+    distances: dict[Place, tuple[list[float | None], list[float | None]]] = defaultdict(lambda: ([], []))
+    for place, outcome, distance in beyond:
+        distances[place][outcome != Outcome.FALSE_ALARM].append(distance)
+    made = [
+        Zone(
+            site=place[0],
+            camera=place[1],
+            zone=place[2],
+            breaches=count,
+            resolved=resolved[place],
+            false=causes[place].total(),
+            causes=MappingProxyType(dict(causes[place].most_common())),
+            band=band(*distances[place]),
         )
+        for place, count in breaches.items()
+    ]
     return sorted(made, key=lambda one: (-one.false, -one.breaches, one.site, one.camera, one.zone))
 
 

@@ -22,7 +22,7 @@ _SHOWN_DONE = 50
 _MOST_OPEN = 5_000
 _MOST_TAKEN = 200
 """Of what is being seen to, the newest: whatever nobody resolves must not push what nobody has taken off the page."""
-_MOST_FIGURES = 50_000
+_MOST_FIGURES = 10_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -306,8 +306,18 @@ def _words(one: Alert, now: datetime) -> notify.Words:
 
 async def zones(connection: AsyncConnection, now: datetime, places: Sequence[str] = ()) -> list[rules.Zone]:
     """What each zone's breaches came to."""
+    place = alert.c.site, alert.c.camera, alert.c.place
     where = alert.c.kind == BREACH, alert.c.first_at > now - rules.FIGURES_OF, _within(places)
-    return rules.zones(await _some(connection, *where, most=_MOST_FIGURES))
+    came = alert.c.outcome, alert.c.cause
+    counts = await connection.execute(select(*place, *came, func.count()).where(*where).group_by(*place, *came))
+    resolved = alert.c.outcome.is_not(None)
+    beyond = await connection.execute(
+        select(*place, alert.c.outcome, alert.c.beyond).where(*where, resolved).limit(_MOST_FIGURES)
+    )
+    return rules.zones(
+        (((row[0], row[1], row[2]), row[3], row[4], row[5]) for row in counts),
+        (((row[0], row[1], row[2]), row[3], row[4]) for row in beyond),
+    )
 
 
 async def site_of(connection: AsyncConnection, alert_id: int) -> str | None:

@@ -34,6 +34,8 @@ class Resolution(BaseModel):
     """Of a false alarm."""
     number: Annotated[str, Field(pattern=r"^(?:[0-9]{9}|[0-9]{12})?$")] = ""
     """Who it was: a card's number. It is written nowhere."""
+    room: Annotated[str, Field(max_length=200)] = ""
+    """Or where, when one alone has to be there."""
     note: Annotated[str, Field(max_length=500)] = ""
 
     def fault(self, kind: str) -> Literal["alert.cause_needed", "alert.number_needed", "alert.unfit", ""]:
@@ -42,7 +44,7 @@ class Resolution(BaseModel):
             return "alert.unfit"
         if self.outcome is Outcome.FALSE_ALARM and self.cause is None:
             return "alert.cause_needed"
-        return "alert.number_needed" if self.outcome is Outcome.NAMED and not self.number else ""
+        return "alert.number_needed" if self.outcome is Outcome.NAMED and not (self.number or self.room) else ""
 
 
 class Admission(BaseModel):
@@ -186,10 +188,16 @@ def routes(  # noqa: C901, PLR0915  (a handler each)
             if fault := told.fault(row.kind):
                 return PlainTextResponse(text(lang, fault), status_code=422)
             known = None
-            if told.outcome is Outcome.NAMED:
+            if told.outcome is Outcome.NAMED and told.number:
                 known = await service.named(connection, keys, told.number)
                 if known is None:
                     return PlainTextResponse(text(lang, "alert.number_unknown"), status_code=422)
+            elif told.outcome is Outcome.NAMED:
+                meant = await service.in_room(connection, row.site, " ".join(told.room.split()), now)
+                if len(meant) != 1:
+                    key = "alert.room_several" if meant else "alert.room_empty"
+                    return PlainTextResponse(text(lang, key), status_code=422)
+                known = meant[0]
             answer = await alerts.resolve(
                 connection,
                 alert_id,

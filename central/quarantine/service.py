@@ -160,6 +160,13 @@ async def stays(connection: AsyncConnection, site: str, now: datetime) -> list[S
     ]
 
 
+async def in_room(connection: AsyncConnection, site: str, room: str, now: datetime) -> list[bytes]:
+    """Who has to be in this room; one alone may be meant without a number."""
+    here = stay.c.site == site, stay.c.ended_at.is_(None), or_(stay.c.until.is_(None), stay.c.until > now)
+    query = select(stay.c.resident).where(*here, func.lower(stay.c.room) == room.lower()).distinct()
+    return list((await connection.execute(query)).scalars())
+
+
 async def occupants(connection: AsyncConnection, now: datetime) -> dict[str, int]:
     """How many have to be at each site."""
     here = stay.c.ended_at.is_(None), or_(stay.c.until.is_(None), stay.c.until > now)

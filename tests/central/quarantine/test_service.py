@@ -54,6 +54,8 @@ def test_a_stay_is_an_order_that_gates_know_until_it_ends(city: City) -> None:
     (stay,) = writing(city, lambda c: service.stays(c, "qs-003", NOW))
     assert (stay.room, stay.holder) == ("201", f"N.V.A. ···{AN[-3:]}")
     assert writing(city, lambda c: service.occupants(c, NOW)) == {"qs-003": 1}
+    assert writing(city, lambda c: service.in_room(c, "qs-003", "201", NOW)) == [an]
+    assert writing(city, lambda c: service.in_room(c, "qs-003", "202", NOW)) == []
     end = lambda c: service.release(c, number, by="lan", now=NOW)  # noqa: E731
     assert [writing(city, end), writing(city, end)] == [an, None]
     assert "order_elsewhere" not in reasons(city)
