@@ -113,7 +113,7 @@ class Evidence:
         raw = path.read_bytes()
         try:
             return msgspec.json.decode(raw, type=Manifest), raw
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return None
 
     async def put(self, name: str, chunks: AsyncIterator[bytes]) -> None:

@@ -201,7 +201,12 @@ def _letter_row(letter: Letter, now: datetime) -> dict[str, Any]:
 def _read(messages: Sequence[Message]) -> Iterator[_Part]:
     for message in messages:
         box = box_of(message.topic)
-        for part in rules.take_apart(message.topic, box, message.payload):
+        try:
+            parts = list(rules.take_apart(message.topic, box, message.payload))
+        except Exception as error:  # noqa: BLE001  (one message never stops the others)
+            _log.exception("a message of %s/%s cannot be taken apart: a dead letter", *box)
+            parts = [Letter(message.topic, message.payload, f"batch: {type(error).__name__}")]
+        for part in parts:
             yield box, part
 
 

@@ -83,7 +83,7 @@ def _element(box: Box, raw: bytes) -> Element:
 def _marks(raw: bytes) -> tuple[str | None, int | None]:
     try:
         marks = msgspec.json.decode(raw, type=_Marks)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None, None
     if not (marks.sequence.isascii() and marks.sequence.isdigit() and len(marks.sequence) <= 18 and marks.epoch):
         return None, None

@@ -124,7 +124,7 @@ def parse(document: bytes, *, name: str) -> Policy:
     """As `load`, from bytes; `name` stands for the file in messages."""
     try:
         read = msgspec.json.decode(document, type=_Document)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise BadPolicy(f"{name}: {error}; correct it there") from error
     ids = [row.id for row in read.rows]
     twice = next((one for one in ids if ids.count(one) > 1), None)

@@ -241,7 +241,7 @@ def read_list(document: bytes) -> Keys:
     """The keys of a trust list; one state's odd key does not lose the others. Raises Untrusted."""
     try:
         listed = msgspec.json.decode(document, type=TrustList).keys
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise Untrusted(f"trust list: {error}") from error
     keys, skipped = [], 0
     for one in listed:

@@ -65,7 +65,7 @@ def verify(document: bytes, key: Ed25519PublicKey, *, site: str, edge: str) -> C
         told = msgspec.json.decode(signed.body, type=Command)
     except InvalidSignature:
         raise Untrusted("not signed by central's key; is `sign_key` what `python -m central keys` prints?") from None
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise Untrusted(f"not a command: {error}") from error
     if (told.site, told.edge) != (site, edge):
         raise Untrusted(f"made for {told.site}/{told.edge}, not for this box")
@@ -81,5 +81,5 @@ def open_(sealed: str, keys: Mapping[str, X25519PrivateKey]) -> Answer:
     """Raises models.wire.seal.Unopenable."""
     try:
         return msgspec.json.decode(seal.open_(sealed, keys), type=Answer)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise seal.Unopenable(f"not an answer: {error}") from error

@@ -33,7 +33,7 @@ def verify(document: bytes, key: Ed25519PublicKey, *, site: str, edge: str) -> C
         told = msgspec.json.decode(signed.body, type=Configuration)
     except InvalidSignature:
         raise Untrusted("not signed by central's key; is `sign_key` what `python -m central keys` prints?") from None
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise Untrusted(f"not a signed configuration: {error}") from error
     if (told.site, told.edge) != (site, edge):
         raise Untrusted(f"made for {told.site}/{told.edge}, not for this box")

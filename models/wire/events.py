@@ -231,7 +231,7 @@ def split(payload: bytes) -> list[bytes]:
     """A batch into its elements, none of them read yet. Raises Unreadable when it is no JSON array."""
     try:
         return [bytes(raw) for raw in _batch.decode(payload)]
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise Unreadable(f"not a CloudEvents batch: {error}") from error
 
 
@@ -239,7 +239,7 @@ def open_envelope(payload: bytes) -> Envelope:
     """Raises Unreadable when an attribute is missing or wrong; `data` is not looked at."""
     try:
         return _envelope.decode(payload)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise Unreadable(f"envelope: {error}") from error
 
 
@@ -250,7 +250,7 @@ def read(envelope: Envelope) -> Event:
         raise Unreadable(f"type: {envelope.type} is not known here")
     try:
         data = decoder.decode(envelope.data)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise Unreadable(f"data: {error}") from error
     _, site, edge, camera = envelope.source.split("/")
     return Event(
@@ -388,7 +388,7 @@ def from_json(payload: bytes, kind: type[M]) -> M:
     """Raises Unreadable with the field at fault."""
     try:
         return msgspec.json.decode(payload, type=kind)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise Unreadable(f"{kind.__name__}: {error}") from error
 
 

@@ -22,7 +22,7 @@ def verify(signed: bytes, key: Ed25519PublicKey, *, sha256: str) -> bytes:
         key.verify(told.signature, _ABOUT + told.body)
     except InvalidSignature:
         raise Untrusted(f"policy {sha256[:12]}: not signed by central's key") from None
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise Untrusted(f"policy {sha256[:12]}: not a signed policy: {error}") from error
     if hashlib.sha256(told.body).hexdigest() != sha256:
         raise Untrusted(f"policy {sha256[:12]}: it is another one")

@@ -62,7 +62,7 @@ def unseal(sealed: str, keys: Mapping[str, X25519PrivateKey]) -> Identity:
     """Open with the key that the box names (key id -> private key). Raises Unopenable."""
     try:
         return msgspec.json.decode(open_(sealed, keys), type=Identity)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise Unopenable(f"sealed box is damaged: {type(error).__name__}") from error
 
 

@@ -95,7 +95,7 @@ def verify(document: bytes, key: Ed25519PublicKey, *, site: str, edge: str) -> S
         told = msgspec.json.decode(signed.body, type=Snapshot)
     except InvalidSignature:
         raise Untrusted("not signed by central's key; is `sign_key` what `python -m central keys` prints?") from None
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise Untrusted(f"not a signed snapshot: {error}") from error
     if (told.site, told.edge) != (site, edge):
         raise Untrusted(f"made for {told.site}/{told.edge}, not for this box")

@@ -94,7 +94,7 @@ def test_an_unreadable_element_is_a_dead_letter_and_the_others_are_kept(city: Ci
     assert receipt.rejected == ((7, "envelope"),)
 
 
-@pytest.mark.parametrize("payload", [b"", b"\xff\xfe", b"{}", b"[", b"[1,null]", b'["\\u0000"]'])
+@pytest.mark.parametrize("payload", [b"", b"\xff\xfe", b"{}", b"[", b"[1,null]", b'["\\u0000"]', b"[" * 5000])
 def test_a_malformed_payload_is_kept_once_and_nothing_else_happens(city: City, payload: bytes) -> None:
     for _ in range(2):
         taken = city.take(payload)
