@@ -29,6 +29,8 @@ from models.view.feed import Feed
 from models.view.page import lang_of, text
 
 Name = Annotated[str, Path(max_length=128)]
+_MADE = 64
+"""Views whose page is kept as it was made last: most of what streets tell changes none of the 48 that are looked at."""
 _STILLS_S = 1.0
 """Pictures come all the time; the wall learns of them together."""
 
@@ -68,6 +70,7 @@ class Traffic:
         self._limits = limits
         self._stills = stills
         self._pages = pages
+        self._made: dict[tuple[str, tuple[str, ...], str], tuple[dict[str, Any], str]] = {}
         self._names = Kept(engine, 10.0, service.districts)
         self._plan = Kept(engine, 60.0, service.plan)
         self._cameras = Kept(engine, 3.0, sites.cameras)
@@ -96,24 +99,35 @@ class Traffic:
             plan = await self._plan.get()
         districts = rules.districts((spot.district, spot.level, spot.seen) for spot in spots)
         actions = self._limits.actions if self._limits else {}
-        return self._pages.get_template("streets.html").render(
+        shown: dict[str, Any] = {
+            "count": len(mine),
+            "tiles": tiles,
+            "page": page,
+            "pages": pages,
+            "districts": districts,
+            "levels": _levels(spots),
+            "plan": plan,
+            "cameras": len(cameras),
+            "gaps": [row for row in cameras if row.seen and row.unseen_minutes > 1],
+            "away": [row for row in cameras if not row.seen],
+            "warnings": warnings,
+        }
+        key = lang, places, words
+        before = self._made.get(key)
+        if before is not None and before[0] == shown:
+            return before[1]
+        html = self._pages.get_template("streets.html").render(
+            **shown,
             lang=lang,
-            count=len(mine),
-            tiles=tiles,
-            page=page,
-            pages=pages,
             district=view.district,
-            districts=districts,
             by_name={one.name: one for one in districts},
-            levels=_levels(spots),
-            plan=plan,
-            cameras=len(cameras),
-            gaps=[row for row in cameras if row.seen and row.unseen_minutes > 1],
-            away=[row for row in cameras if not row.seen],
-            warnings=warnings,
             actions={int(level): getattr(action, lang) for level, action in actions.items()},
             directive=self._limits.title if self._limits else "",
         )
+        while len(self._made) >= _MADE:
+            del self._made[next(iter(self._made))]
+        self._made[key] = shown, html
+        return html
 
     async def _spots(
         self, connection: AsyncConnection, places: tuple[str, ...]

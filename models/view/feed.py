@@ -155,6 +155,7 @@ class Feed:
         if self._beating is None:
             self._beating = asyncio.create_task(self._keep_beating())
         sent: dict[str, int] = {}
+        last: dict[str, bytes] = {}
         beats = -1
         try:
             while not self._closed:
@@ -171,7 +172,9 @@ class Feed:
                         if message is None:
                             return  # the client's banner says it better than an old state would
                         sent[topic] = version
-                        yield message
+                        if last.get(topic) != message:  # what changed may not be part of this view
+                            last[topic] = message
+                            yield message
                 await wake.wait()
         finally:
             self._readers.discard(wake)
