@@ -15,7 +15,7 @@ from central.keys import Keys, Namer
 from central.registry.bulk import Merge, Merged, spelt, stage
 from central.registry.rules import Line, Row
 from central.registry.tables import change, fact, identity, resident, zone
-from models.passes.facts import Fact, Written, parse, standing
+from models.passes.facts import Fact, Written, apart, parse, standing
 from models.passes.packing import Person
 
 _PAGE = 10_000
@@ -141,7 +141,7 @@ async def correct(
     row = (await connection.execute(select(fact).where(fact.c.id == line))).mappings().first()
     if row is None:
         return None
-    corrected = Line(row["kind"], value, row["from"], until, line)
+    corrected = Line(row["kind"], apart(row["kind"], value), row["from"], until, line)
     return (await write(connection, row["resident"], [corrected], source=source, now=now))[0]
 
 

@@ -140,6 +140,13 @@ def parse(name: str, raw: Any) -> Value:
     return value
 
 
+def apart(name: str, raw: Any) -> Any:
+    """What a form's field says: of a fact that is several names, the names between its commas."""
+    if not isinstance(raw, str) or name not in VOCABULARY or VOCABULARY[name].type is not _Names:
+        return raw
+    return [word for part in raw.split(",") if (word := part.strip())]
+
+
 def _expected(error: msgspec.ValidationError) -> str:
     # msgspec names an invalid enum value; the part before it says enough
     return str(error).partition(" value ")[0] if "Invalid enum" in str(error) else str(error)

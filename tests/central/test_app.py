@@ -183,6 +183,24 @@ def test_a_file_of_residents_is_brought_in_by_the_page(page: Page, central: Cent
     assert "imported" in page.inner_text("main")
 
 
+def test_a_line_of_a_residents_history_is_corrected_on_its_page(page: Page, central: Central) -> None:
+    page.goto(f"http://127.0.0.1:{central.port}/registry?lang=en")
+    page.fill("[name=number]", AN)
+    page.fill("[name=purpose]", "a call of 1022")
+    page.click("form[action='/registry/find'] button")
+    page.click(".found a")
+    page.fill("form[action*='/order'] [name=place]", "home-7")
+    page.fill("form[action*='/order'] [name=from]", "2026-11-20T08:00")
+    page.click("form[action*='/order'] button")
+    page.click("tr:has-text('home-7') summary")
+    page.fill("tr:has-text('home-7') [name=value]", "home-8")
+    page.click("tr:has-text('home-7') form:has([name=value]:not([type=hidden])) button")
+    page.wait_for_selector("tr.gone:has-text('home-7')")
+    assert "home-8" in page.inner_text("table")
+    assert unfit(page) == []
+    assert violations(page) == []
+
+
 def test_a_picture_on_the_wall_gives_way_to_a_newer_one_without_a_blink(page: Page, central: Central) -> None:
     where = f"http://127.0.0.1:{central.port}/stills/cp-014/edge-01/cam-2"
     page.goto(f"http://127.0.0.1:{central.port}/traffic")

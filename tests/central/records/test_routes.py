@@ -188,3 +188,41 @@ def test_the_pages_stand(city: City, person: str, tmp_path: Path) -> None:
         assert sent.status_code == 303
 
     talk(city, read)
+
+
+@pytest.mark.parametrize(
+    ("told", "changed", "expected"),
+    [
+        (("declaration", {"at": ago(1), "symptoms": ["ho"]}), ("symptoms", "ho, sốt"), ("ho", "sốt")),
+        (("declaration", {"at": ago(1), "exposed": True}), ("exposed", "false"), False),
+        (("dose", {"number": 1, "given_on": "2026-01-05"}), ("doses", "2"), 2),
+        (
+            ("sample", {"taken_at": ago(2), "result": "negative"}),
+            ("last_test_negative_at", ago(3)),
+            NOW - timedelta(hours=3),
+        ),
+        (("permit", {"groups": ["doctor"], "from": ago(3)}), ("permit_groups", "nurse"), ("nurse",)),
+        (("episode", {"level": 1, "state": "open", "at": ago(3)}), ("status_f1", "false"), False),
+        (("order", {"place": "home-7", "from": ago(3)}), ("order_active", "home-8"), "home-8"),
+        (("flag", {"flagged": True}), ("flagged", "false"), False),
+    ],
+)
+def test_every_record_can_be_seen_and_corrected_on_the_page(
+    city: City, person: str, told: tuple[str, dict[str, Any]], changed: tuple[str, str], expected: object
+) -> None:
+    (record, fields), (kind, value) = told, changed
+    enter(city, person, record, **fields)
+    line = max(row["id"] for row in city.rows(fact) if row["kind"] == kind)
+
+    async def correct(client: httpx.AsyncClient) -> None:
+        page = await client.get(f"/residents/{person}", params=WHY, headers={"accept": "text/html"})
+        assert f'action="/facts/{line}/correct' in page.text
+        form = {"person": person, "value": value, "until": ""}
+        sent = await client.post(f"/facts/{line}/correct", data=form, params=WHY, headers={"origin": "http://central"})
+        assert sent.status_code == 303
+
+    talk(city, correct)
+    assert known(city, datetime.now(UTC))[kind].value == expected
+    rows = [row for row in city.rows(fact) if row["kind"] == kind]
+    assert [row["supersedes"] for row in rows if row["id"] != line] == [line]
+    assert all(row["source"] and row["recorded_at"] for row in rows)
