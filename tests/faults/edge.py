@@ -11,7 +11,7 @@ import threading
 import time
 from base64 import urlsafe_b64decode
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -125,12 +125,21 @@ def _given() -> argparse.Namespace:
     parser.add_argument("--key", help="central's public key")
     parser.add_argument("--cap-bytes", type=int, default=512 << 20)
     parser.add_argument("--puback", action="store_true")
+    parser.add_argument("--clock-steps", action="store_true", help="the box's clock jumps an hour, there and back")
     parser.add_argument("--drain", action="store_true", help="make nothing, end when nothing waits")
     return parser.parse_args()
 
 
 def generate(
-    outbox: Outbox, box: topics.Box, stop: threading.Event, *, rate: float, seed: int, key: bytes | None, log: int
+    outbox: Outbox,
+    box: topics.Box,
+    stop: threading.Event,
+    *,
+    rate: float,
+    seed: int,
+    key: bytes | None,
+    log: int,
+    clock: Callable[[], datetime],
 ) -> None:
     """Events at this rate until the stop; each one that is on the disk gets a line in the log."""
     dice = random.Random(f"{seed} {box.edge} {time.time_ns() if seed < 0 else 0}")
@@ -149,7 +158,7 @@ def generate(
                 elif not isinstance(done.exception(), Thinned):
                     raise done.exception()
 
-            make = maker(box, f"cam-{made % 8}", data, name, datetime.now(UTC))
+            make = maker(box, f"cam-{made % 8}", data, name, clock())
             outbox.put(
                 make, urgency_of(data), thin="crowd.measured.v1" if kind == "crowd.measured" else None
             ).add_done_callback(kept)
@@ -173,12 +182,15 @@ def main() -> None:
         on_commit=lambda: woken[0]() if woken else None,
     )
     port = int(given.broker.rpartition(":")[2])
+
+    def clock() -> datetime:
+        step = (0, 1, 0, -1)[int(time.monotonic() / 3) % 4] if given.clock_steps else 0
+        return datetime.now(UTC) + timedelta(hours=step)
+
     boot = uuid7()
 
     def describe() -> events.EdgeState:
-        return events.EdgeState(
-            state="online", boot=boot, at=datetime.now(UTC), epoch=outbox.epoch, waiting=outbox.waiting
-        )
+        return events.EdgeState(state="online", boot=boot, at=clock(), epoch=outbox.epoch, waiting=outbox.waiting)
 
     link: Link | PubackLink
     if given.puback:
@@ -189,7 +201,7 @@ def main() -> None:
         )
         woken.append(link.wake)
     link.start()
-    generate(outbox, box, stop, rate=given.rate, seed=given.seed, key=key, log=log)
+    generate(outbox, box, stop, rate=given.rate, seed=given.seed, key=key, log=log, clock=clock)
     while outbox.waiting:  # until killed: an outbox that cannot be emptied is what the test looks for
         time.sleep(0.02)
     link.close()
