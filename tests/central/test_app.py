@@ -42,7 +42,8 @@ pytestmark = [
 ]
 PAGES = (
     "/", "/recipients", "/overview", "/supervisor", "/duty", "/alerts", "/quarantine", "/quarantine/cp-014", "/traffic",
-    "/traffic/report", "/traffic/cp-014/edge-01/cam-2/nga-tu-so", "/registry", "/delivery",
+    "/traffic/report", "/traffic/cp-014/edge-01/cam-2/nga-tu-so", "/traffic/cp-014/edge-01/cam-2/nga-tu-so/count",
+    "/registry", "/delivery",
     "/imports", "/policies", "/officers", "/people", "/optics", "/audit", "/password",
 )  # fmt: skip
 AN = "001080000001"
