@@ -44,7 +44,7 @@ PAGES = (
     "/", "/recipients", "/overview", "/supervisor", "/duty", "/alerts", "/quarantine", "/quarantine/cp-014", "/traffic",
     "/traffic/report", "/traffic/cp-014/edge-01/cam-2/nga-tu-so", "/traffic/cp-014/edge-01/cam-2/nga-tu-so/count",
     "/registry", "/delivery",
-    "/imports", "/policies", "/officers", "/people", "/optics", "/audit", "/password",
+    "/imports", "/policies", "/officers", "/people", "/cameras", "/optics", "/audit", "/password",
 )  # fmt: skip
 AN = "001080000001"
 # the smallest picture that a browser shows

@@ -12,36 +12,16 @@ from pathlib import Path
 
 import av
 import msgspec
-import numpy as np
 import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from scripts.city.rtsp import RtspServer
+from tests.clips import RATE, yard
 from tests.faults.rig import free_port
 
 pytestmark = pytest.mark.flow
 ROOT = Path(__file__).resolve().parents[2]
-RATE = 10
 PATIENCE_SECONDS = 90.0
-
-
-def yard(path: Path) -> Path:
-    """Three seconds of empty yard, then a body goes from its middle out of it, and the yard is empty again."""
-    noise = np.random.default_rng(7)
-    with av.open(str(path), "w") as container:
-        video = container.add_stream("libx264", rate=RATE)
-        video.width, video.height, video.pix_fmt = 640, 360, "yuv420p"
-        video.options = {"preset": "ultrafast", "bf": "0", "g": str(RATE), "crf": "20", "threads": "1"}
-        for number in range(12 * RATE):
-            picture = noise.normal(150, 3, (360, 640, 1)).clip(0, 255).astype(np.uint8).repeat(3, axis=2)
-            left = 200 + 8 * (number - 3 * RATE)
-            if number >= 3 * RATE and left < 600:
-                picture[180:270, left : left + 34] = noise.integers(20, 60, (90, 34, 1))
-            for packet in video.encode(av.VideoFrame.from_ndarray(picture, format="bgr24")):
-                container.mux(packet)
-        for packet in video.encode(None):
-            container.mux(packet)
-    return path
 
 
 def until(look: Callable[[], bool], what: str, log: Path) -> None:

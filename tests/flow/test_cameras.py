@@ -11,10 +11,11 @@ from playwright.sync_api import Page, expect
 
 from scripts.city.rtsp import RtspServer
 from scripts.city.screens import chromium, probed
+from tests.clips import yard
 from tests.flow.street import EDGE, ROOT, SITE, Street, until
 from tests.looks import unfit, violations
 
-pytestmark = [pytest.mark.flow, pytest.mark.service]
+pytestmark = [pytest.mark.flow, pytest.mark.service, pytest.mark.timeout(600)]
 HERE = f"/cameras/{SITE}/{EDGE}"
 LANE = {"id": "lane", "kind": "lane", "polygon": [[0.1, 0.1], [0.9, 0.1], [0.9, 0.9]]}
 
@@ -109,7 +110,40 @@ def desk(street: Street, camera: RtspServer) -> Iterator[Page]:
         yield page
 
 
-def test_a_zone_is_drawn_on_the_picture_and_kept_by_the_box(street: Street, desk: Page) -> None:
+def _counts(street: Street, desk: Page, folder: Path) -> None:
+    """Whoever walks over another camera's yard is counted in the zone that is drawn there."""
+    server = RtspServer()
+    server.add("yard", yard(folder / "yard.mp4"))
+    server.start()
+    with street.visitor() as visitor:
+        visitor.timeout = httpx.Timeout(60)
+        told = {
+            "id": "yard",
+            "source": server.url("yard"),
+            "watch": "quarantine",
+            "mode": "trial",
+            "detector": "motion",
+            "near": 120,
+        }
+        added = visitor.post(HERE, data=told | {"was": was(visitor)})
+        assert added.status_code == 200, added.text
+        whole = {"id": "all", "kind": "stay-inside", "polygon": [[0, 0], [1, 0], [1, 1], [0, 1]]}
+        drawn = visitor.post(f"{HERE}/yard/zones", json={"was": was(visitor), "zones": [whole]})
+        assert drawn.status_code == 200, drawn.text
+    desk.goto(f"{street.central_url}{HERE}/yard?lang=en")
+    fresh, count = desk.get_by_role("button", name="New picture"), desk.locator("[data-people]")
+    somebody = desk.get_by_text("1 in the zone now")
+    for _ in range(120):
+        fresh.click()
+        desk.wait_for_timeout(250)
+        if somebody.is_visible():
+            break
+    server.stop()
+    assert count.text_content() == "1 in the zone now"
+    assert desk.locator(".body").count() == 1
+
+
+def test_a_zone_is_drawn_on_the_picture_and_kept_by_the_box(street: Street, desk: Page, tmp_path: Path) -> None:
     for path in ("/cameras", HERE, f"{HERE}/cam-1"):
         for lang in ("vi", "en"):
             desk.goto(f"{street.central_url}{path}?lang={lang}")
@@ -142,3 +176,4 @@ def test_a_zone_is_drawn_on_the_picture_and_kept_by_the_box(street: Street, desk
     assert re.search(r"- 0\.2\d*\n", kept)
     desk.goto(f"{street.central_url}/cameras?lang=en")
     desk.screenshot(path=pictures / "cameras.png", full_page=True)
+    _counts(street, desk, tmp_path)
