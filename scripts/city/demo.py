@@ -327,7 +327,7 @@ class Demo:
         took_ms = latencies_ms(answered, list(self._servers[GATE].sent(GATE)), self._windows, self._live_since_s())
         return {
             "verdicts": {outcome: counted[outcome] for outcome in ("PASS", "FAIL", "CHECK")},
-            "breaches": self._stored("type = 'zone.breached.v1'"),
+            "breaches": self._central_count("SELECT count(*) FROM incident"),
             "crowd_levels": self._stored("type = 'crowd.level.v1'"),
             "generated": ask(RUN / "edge/outbox.db", "SELECT coalesce(max(seq), 0) FROM sqlite_sequence"),
             "stored": self._stored("1"),
