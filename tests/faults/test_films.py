@@ -9,6 +9,7 @@ import time
 from base64 import urlsafe_b64encode
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import av
 import msgspec
@@ -34,6 +35,11 @@ def until(look: Callable[[], bool], what: str, log: Path) -> None:
 def pictures(path: Path) -> int:
     with av.open(str(path)) as container:
         return sum(1 for _ in container.decode(video=0))
+
+
+def cut_films(evidence: Path) -> list[dict[str, Any]]:
+    told = [msgspec.json.decode(path.read_bytes()) for path in evidence.glob("*.json")]
+    return [one for one in told if one.get("clip") and one.get("whole") is False]
 
 
 def test_kill_minus_nine_of_the_gate_while_it_films_leaves_a_film_that_plays(tmp_path: Path) -> None:
@@ -74,13 +80,13 @@ def test_kill_minus_nine_of_the_gate_while_it_films_leaves_a_film_that_plays(tmp
         gate.wait()
         # the film is adopted before the eye can see anybody again
         gate = start()
-        until(lambda: any(evidence.glob("*.mp4")), "the film has its name", log)
-        found = [msgspec.json.decode(path.read_bytes()) for path in evidence.glob("*.json")]
-        (cut,) = [one for one in found if one.get("clip") and one.get("whole") is False]
+        until(lambda: bool(cut_films(evidence)), "the film has its manifest", log)
+        (cut,) = cut_films(evidence)
         assert pictures(evidence / f"{cut['clip']}.mp4") > RATE
         gate.terminate()
-        assert gate.wait(30) == 0
+        assert gate.wait(60) == 0
     finally:
         if gate.poll() is None:
             os.killpg(gate.pid, signal.SIGKILL)
+            gate.wait()
         server.stop()
