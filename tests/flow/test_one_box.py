@@ -142,7 +142,10 @@ def test_central_says_that_it_is_not_ready_while_its_database_is_away() -> None:
         postgres.start()
         central.start()
         settled(lambda: post.ready()[0] == 200, "central")
-        postgres.part.kill()
+        assert postgres.part.process is not None
+        # an immediate shutdown ends its backends too; after kill -9 they may answer on for a while
+        postgres.part.process.send_signal(signal.SIGQUIT)
+        postgres.part.process.wait(30)
         settled(lambda: post.ready() == (503, {"database": False, "broker": True}), "the truth")
         postgres.start()
         settled(lambda: post.ready()[0] == 200, "central")
