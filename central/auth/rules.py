@@ -88,6 +88,10 @@ ACCESS: tuple[Rule, ...] = (
     *_rules("supervisor admin", "GET /quarantine/{site}", "POST /quarantine/{site}/stays", "POST /stays/{stay_id}/end"),
     *_rules("supervisor admin", "POST /quarantine/{site}/{edge}/{camera}/walk"),
     *_rules("supervisor", "POST /cameras/{site}/{edge}/{camera}/escort"),
+    *_rules(
+        "supervisor traffic admin",
+        "GET /cameras/{site}/{edge}/{camera}/look", "GET /cameras/{site}/{edge}/{camera}/still.jpg",
+    ),
     *_rules("supervisor admin", "GET /evidence/{name}"),
     *_rules("supervisor admin", "GET /evidence/{name}/snapshot", "GET /evidence/{name}/clip"),
     *_rules("supervisor", "POST /alerts/{alert_id}/acknowledge", "POST /alerts/{alert_id}/resolve"),

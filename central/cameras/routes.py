@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from central import db
+from central.auth import service as auth
 from central.auth.service import places_here, who
 from central.cameras import rules, service
 from central.cameras.rules import Unfit
@@ -28,6 +29,7 @@ from models.wire.command import Answer
 from models.wire.topics import Box
 
 _PROBE_S = 30.0
+_NOW = timedelta(seconds=10)
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
 Address = Annotated[str, Field(max_length=500)]
@@ -257,6 +259,27 @@ def routes(engine: AsyncEngine, keys: Keys, boxes: Boxes, feed: Feed, pages: jin
             },
             headers={"Cache-Control": "no-store"},
         )
+
+    @router.get("/cameras/{site}/{edge}/{camera}/look")
+    async def look(request: Request, site: str, edge: str, camera: str) -> HTMLResponse:
+        """One camera as it is now, a picture a second while the page is open; the log says who looked."""
+        box, person = _box(site, edge), who()
+        async with db.writing(engine) as connection:
+            told = f"{site}/{edge}/{camera}"
+            await auth.note(connection, who=person.name if person else "?", what="looked", whom=told, outcome="200")
+        return page(request, "look.html", title="cameras.look", box=box, camera=camera)
+
+    @router.get("/cameras/{site}/{edge}/{camera}/still.jpg")
+    async def now(site: str, edge: str, camera: str) -> Response:
+        """The newest picture, and none at all when it is older than a few seconds: an old one would pass for now."""
+        try:
+            answer = await boxes.ask(_box(site, edge), "still", camera=camera)
+        except NoAnswer as error:
+            raise HTTPException(409, "the box does not answer") from error
+        if answer.jpeg is UNSET or answer.seen_at is UNSET or datetime.now(UTC) - answer.seen_at > _NOW:
+            raise HTTPException(404, "no picture of these seconds")
+        headers = {"Cache-Control": "no-store", "Taken-At": answer.seen_at.isoformat()}
+        return Response(answer.jpeg, media_type="image/jpeg", headers=headers)
 
     @router.post("/cameras/{site}/{edge}/{camera}/zones")
     async def draw(request: Request, site: str, edge: str, camera: str, drawn: Drawn) -> JSONResponse:

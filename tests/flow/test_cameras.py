@@ -174,6 +174,13 @@ def test_a_zone_is_drawn_on_the_picture_and_kept_by_the_box(street: Street, desk
     kept = (street.folder / "edge.yaml").read_text()
     assert "lane-a" in kept
     assert re.search(r"- 0\.2\d*\n", kept)
+    desk.goto(f"{street.central_url}{HERE}/cam-1/look?lang=en")
+    desk.wait_for_selector(".look img[src*='?t=']")  # came, and was decoded before it was shown
+    expect(desk.locator(".look .gone")).to_be_hidden()
+    assert violations(desk) == []
+    desk.screenshot(path=pictures / "camera-look.png")
+    desk.goto(f"{street.central_url}{HERE}/no-such-camera/look?lang=en")
+    expect(desk.locator(".look .gone")).to_be_visible(timeout=20_000)
     desk.goto(f"{street.central_url}/cameras?lang=en")
     desk.screenshot(path=pictures / "cameras.png", full_page=True)
     _counts(street, desk, tmp_path)
