@@ -64,6 +64,7 @@ EXAMPLES: Mapping[str, Any] = MappingProxyType(
         },
         "POST /recipients/{number}/switch": {"active": False},
         "POST /warnings/{warning}/{state}": {"note": "VOV told at 07:41"},
+        "POST /traffic/{site}/{edge}/{camera}/{zone}/count": {"seen": 41, "taken_at": "2021-09-06T07:41:26+07:00"},
         "POST /policies": {"document": _POLICY},
         "POST /policies/preview": {"document": _POLICY},
         "POST /imports/{upload}/columns": {"column": ["number", "name", "birth", "sex", "ward"]},
