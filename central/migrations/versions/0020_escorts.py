@@ -5,8 +5,8 @@ from alembic import op
 
 from central.db import Moment
 
-revision = "0114"
-down_revision = "0113"
+revision = "0020"
+down_revision = "0019"
 branch_labels = None
 depends_on = None
 

@@ -5,8 +5,8 @@ from alembic import op
 
 from central.db import Moment
 
-revision = "0009"
-down_revision = "0003"
+revision = "0007"
+down_revision = "0006"
 branch_labels = None
 depends_on = None
 

@@ -5,8 +5,8 @@ from alembic import op
 
 from central.db import Moment
 
-revision = "0016"
-down_revision = "0013"
+revision = "0011"
+down_revision = "0010"
 branch_labels = None
 depends_on = None
 

@@ -5,8 +5,8 @@ from alembic import op
 
 from central.db import Moment
 
-revision = "0003"
-down_revision = "0008"
+revision = "0006"
+down_revision = "0005"
 branch_labels = None
 depends_on = None
 

@@ -5,8 +5,8 @@ from alembic import op
 
 from central.db import Moment
 
-revision = "0112"
-down_revision = "0017"
+revision = "0015"
+down_revision = "0014"
 branch_labels = None
 depends_on = None
 

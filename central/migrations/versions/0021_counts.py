@@ -5,8 +5,8 @@ from alembic import op
 
 from central.db import Moment
 
-revision = "0131"
-down_revision = "0114"
+revision = "0021"
+down_revision = "0020"
 branch_labels = None
 depends_on = None
 
