@@ -137,7 +137,10 @@ def decode(
 
 
 class Detector:
-    """One session, one thread, no spinning: a second thread only takes the other cameras' core away."""
+    """One session, one thread, no spinning: a second thread only takes the other cameras' core away.
+
+    For one caller at a time: its input is one buffer. Whoever shares it takes turns.
+    """
 
     MOST_PIXELS = 640 * 640
     """Of a picture that is brought to the height of its people; a wider one is shrunk, and its far people lost."""

@@ -195,6 +195,7 @@ class Central:
             return process.wait(seconds)
         finally:
             process.kill()
+            process.wait()
 
     def raise_alerts(self, *names: str) -> None:
         row = (

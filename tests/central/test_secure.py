@@ -51,7 +51,7 @@ def test_twelve_pages_of_one_browser_live_at_once_and_a_stop_does_not_wait_for_t
         central.raise_alerts("rings-everywhere")
         for page in pages:
             until(page, "document.querySelectorAll('#alerts .open').length === 1")
-        assert central.stop(5) == 0
+        assert central.stop(20) == 0
     finally:
         central.kill()
 

@@ -1,9 +1,11 @@
 """A still yard, and several cameras that want the same detector."""
 
+import contextlib
 import itertools
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -109,6 +111,29 @@ def test_a_street_gets_its_turn_beside_yards_that_want_all_of_them() -> None:
         one.join()
     # those that ask before it is due, and those that wait already
     assert max(between) <= 8 + 2 * len(guards)
+
+
+@pytest.mark.data
+def test_cameras_that_share_a_detector_see_what_they_would_see_alone(detector: Detector, shared_data: Path) -> None:
+    clip = cv2.VideoCapture(str(shared_data / "tracking" / "pets09_s2l1_001_400.mp4"))
+    first = np.asarray(clip.read()[1], np.uint8)
+    pictures = [first, np.full((300, 500, 3), 127, np.uint8), first[100:400]]
+    alone = [detector.detect(picture, person_px=85).boxes.tolist() for picture in pictures]
+    assert alone[0]
+    assert alone[2]
+    turns = Turns()
+
+    def watch(picture: NDArray[np.uint8]) -> list[list[list[float]]]:
+        mine = seat(detector, turns)
+        found: list[list[list[float]]] = []
+        while len(found) < 5:
+            shown = coloured(picture, len(found) * 9.0)
+            with contextlib.suppress(Stale):
+                found.append(mine.look(shown, ask(mine, shown), always=True).boxes.tolist())
+        return found
+
+    with ThreadPoolExecutor(3) as pool:
+        assert list(pool.map(watch, pictures)) == [[boxes] * 5 for boxes in alone]
 
 
 def test_a_picture_that_grew_old_leaves_its_place_to_the_next(detector: Detector) -> None:

@@ -36,7 +36,7 @@ def gate(folder: Path) -> Gate:
         f"""site: qs-003
 edge: edge-01
 data: {folder}/data
-central: {{broker: 'mqtt://127.0.0.1:1', http: 'http://127.0.0.1:1', seal_key: {"A" * 43}}}
+central: {{broker: 'mqtt://127.0.0.1:1', http: 'http://127.0.0.1:1', seal_key: {"CQ" + "A" * 41}}}
 cameras: [{{id: cam-2, source: {folder}/absent.mp4, watch: quarantine, detector: motion}}]
 """
     )

@@ -1,6 +1,5 @@
 import json
 import os
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -120,15 +119,6 @@ def test_people_of_a_real_picture_are_found_inside_of_it(name: str) -> None:
     assert found.boxes.min() >= 0.0
     assert found.boxes[:, 2].max() <= picture.shape[1]
     assert list(found.scores) == sorted(found.scores, reverse=True)
-
-
-@pytest.mark.data
-def test_cameras_that_share_a_detector_see_what_they_would_see_alone() -> None:
-    detector = Detector(model("yolox_nano.onnx"))
-    pictures = [street(), np.full((300, 500, 3), 127, np.uint8), street()[100:400]]
-    alone = [detector.detect(picture).boxes.tolist() for picture in pictures]
-    with ThreadPoolExecutor(3) as pool:
-        assert [found.boxes.tolist() for found in pool.map(detector.detect, pictures * 3)] == alone * 3
 
 
 @pytest.mark.data
