@@ -211,9 +211,8 @@ class Central:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            await self._boxes.stop()
-            if self._link is not None:
-                await self._link.stop()
+            links = [self._boxes.stop(), *([] if self._link is None else [self._link.stop()])]
+            await asyncio.gather(*links)  # each may sleep between two tries at a broker that is away
             await self._engine.dispose()
 
     async def _build_snapshots(self) -> None:

@@ -9,13 +9,18 @@ import logging
 import secrets
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote
 
+import jinja2
+from fastapi import Request
+from fastapi.responses import HTMLResponse
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from central import db
 from models.view.feed import Feed, Render
+from models.view.page import lang_of
 
 _log = logging.getLogger(__name__)
 
@@ -38,6 +43,24 @@ _POLL_S = 0.5
 _WALL_PACE_S = 0.1
 """Two thousand streets tell of something many times a second."""
 _RETRY_S = 2.0
+
+
+async def desk(
+    feed: Feed,
+    pages: jinja2.Environment,
+    request: Request,
+    *,
+    topic: str,
+    title: str,
+    places: tuple[str, ...],
+    template: str = "desk.html",
+    **more: Any,
+) -> HTMLResponse:
+    """A desk's page: the topic's present state, and where the page hears of the next one."""
+    lang = lang_of(request)
+    told = {"title": title, "live": f"/live?topics={quote(topic)}&lang={lang}"}
+    state = await feed.state(topic, lang, places)
+    return HTMLResponse(pages.get_template(template).render(lang=lang, state=state, **told, **more))
 
 
 class Screens(Feed):

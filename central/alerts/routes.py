@@ -18,12 +18,12 @@ from central.alerts.rules import BREACH, Alert
 from central.auth.rules import cell
 from central.auth.service import places_here, who
 from central.evidence import Evidence
-from central.live import ALERTS, DUTY
+from central.live import ALERTS, DUTY, desk
 from central.notify import service as notify
 from central.notify.rules import Kind, shift_began
 from central.sites import service as sites
 from models.view.feed import Feed
-from models.view.page import lang_of, text
+from models.view.page import lang_of, text, wants_page
 
 Number = Annotated[int, Path(ge=1, lt=2**63)]
 _CSV = (
@@ -100,14 +100,8 @@ def routes(  # noqa: C901  (a handler each)
     router = APIRouter()
 
     async def live(request: Request, title: str, topic: str) -> HTMLResponse:
-        lang = lang_of(request)
-        return HTMLResponse(
-            pages.get_template("supervisor.html").render(
-                lang=lang,
-                title=title,
-                live=f"/live?topics={topic}&lang={lang}",
-                state=await feed.state(topic, lang, places_here()),
-            )
+        return await desk(
+            feed, pages, request, topic=topic, title=title, places=places_here(), template="supervisor.html"
         )
 
     @router.get("/supervisor", response_class=HTMLResponse)
@@ -129,7 +123,7 @@ def routes(  # noqa: C901  (a handler each)
         """What is over, fifty at a time, newest first; for programs with what is not."""
         before = before.replace(tzinfo=UTC) if before and before.tzinfo is None else before
         done = await listed(before, site, 50)
-        if "text/html" in request.headers.get("accept", ""):
+        if wants_page(request):
             html = pages.get_template("history.html").render(
                 lang=lang_of(request), title="alert.history", done=done, site=site, **_proofs(evidence, done)
             )
@@ -161,7 +155,7 @@ def routes(  # noqa: C901  (a handler each)
             if row is None or not person.within(row.site):
                 raise HTTPException(404, "no such alert")
             told = await notify.messages(connection, f"{BREACH}/{row.id}")
-        if "text/html" in request.headers.get("accept", ""):
+        if wants_page(request):
             html = pages.get_template("alert.html").render(
                 lang=lang_of(request),
                 title="alert.story",

@@ -18,7 +18,7 @@ from central import db
 from central.auth import rules, service
 from central.auth.rules import PEOPLE, Role, Rule, Who
 from central.keys import Keys
-from models.view.page import same_origin
+from models.view.page import same_origin, wants_page
 
 SAFE = frozenset({"GET", "HEAD"})
 _RECHECK_SECONDS = 20.0
@@ -137,7 +137,7 @@ class Door:
         return None
 
     async def _refuse(self, request: Request, person: Who | None, rule: Rule | None) -> Response:
-        page = request.method in SAFE and "text/html" in request.headers.get("accept", "")
+        page = request.method in SAFE and wants_page(request)
         if person is None:
             if page and cookie_name(request, SCREEN) in request.cookies:
                 return RedirectResponse("/pair", 303)

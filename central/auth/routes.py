@@ -18,7 +18,7 @@ from central import db
 from central.auth import rules, service
 from central.auth.door import SCREEN, cookie_name, problem
 from central.auth.rules import PEOPLE, SCREENS, Role
-from models.view.page import clock, lang_of, text, wants_json
+from models.view.page import clock, lang_of, text, wants_page
 
 _TEN_YEARS = 10 * 365 * 24 * 3600
 Name = Annotated[str, Form(pattern=r"^[a-z0-9][a-z0-9._-]{1,39}$")]
@@ -107,22 +107,22 @@ class People:
         if fault is None and not await service.fits(self._engine, person.name, old):
             fault = "auth.old_wrong"
         if fault is not None:
-            if wants_json(request):
+            if not wants_page(request):
                 return problem(400, "Unfit password", text(lang, fault))
             return self._page("password.html", request, 400, fault=text(lang, fault), done=False)
         await service.change(self._engine, person.name, password=new, keep_session=person.session)
-        if wants_json(request):
+        if not wants_page(request):
             return Response(status_code=204)
         return self._page("password.html", request, fault="", done=True)
 
     async def _people_page(self, request: Request, status: int = 200, fault: str = "", secret: str = "") -> Response:
         """The people and tokens there are now; for a program a fault or a secret alone."""
-        if fault and wants_json(request):
+        if fault and not wants_page(request):
             return problem(status, fault)
         async with db.reading(self._engine) as connection:
             accounts = await service.accounts(connection)
             tokens = await service.tokens(connection, datetime.now(UTC))
-        if wants_json(request):
+        if not wants_page(request):
             told = {"people": [asdict(row) for row in accounts], "tokens": [asdict(row) for row in tokens]}
             headers = {"Cache-Control": "no-store"}
             return JSONResponse(jsonable_encoder({"token": secret} if secret else told), status, headers)
@@ -140,7 +140,7 @@ class People:
         )
 
     def _changed(self, request: Request) -> Response:
-        return Response(status_code=204) if wants_json(request) else RedirectResponse("/people", 303)
+        return RedirectResponse("/people", 303) if wants_page(request) else Response(status_code=204)
 
     async def people(self, request: Request) -> Response:
         return await self._people_page(request)
@@ -288,7 +288,7 @@ class People:
         async with db.reading(self._engine) as connection:
             rows = await service.audited(connection, words=words[:100], before=before)
             size = await service.audit_size(connection)
-        if wants_json(request):
+        if not wants_page(request):
             return JSONResponse(jsonable_encoder({"size": size, "rows": rows}), headers={"Cache-Control": "no-store"})
         return self._page("audit.html", request, rows=rows, words=words, size=size)
 

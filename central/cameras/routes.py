@@ -24,7 +24,7 @@ from central.quarantine import service as quarantine
 from central.sites import service as sites
 from models.view.feed import Feed
 from models.view.findings import advice, summary
-from models.view.page import lang_of, text
+from models.view.page import lang_of, text, wants_page
 from models.wire.command import Answer
 from models.wire.topics import Box
 
@@ -218,7 +218,7 @@ def routes(engine: AsyncEngine, keys: Keys, boxes: Boxes, feed: Feed, pages: jin
             by = person.full_name or person.name if person else "?"
             await quarantine.permit(connection, box, camera, form.zone, until=until, why=form.why, by=by)
         feed.touch(QUARANTINE)
-        if "text/html" in request.headers.get("accept", ""):
+        if wants_page(request):
             return RedirectResponse("/quarantine", status_code=303)
         return JSONResponse({"until": until.isoformat()})
 
@@ -293,7 +293,7 @@ def routes(engine: AsyncEngine, keys: Keys, boxes: Boxes, feed: Feed, pages: jin
         return done(request, f"/cameras/{site}/{edge}", was)
 
     def done(request: Request, there: str, was: str) -> Response:
-        if "text/html" in request.headers.get("accept", ""):
+        if wants_page(request):
             return RedirectResponse(there, status_code=303)
         return JSONResponse({"was": was})
 

@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, NamedTuple
-from urllib.parse import quote
 
 import jinja2
 from fastapi import APIRouter, Form, HTTPException, Path, Query, Request
@@ -20,7 +19,7 @@ from central.crowd import rules, service
 from central.crowd.rules import State, Warned
 from central.crowd.service import Street
 from central.history import service as history
-from central.live import STREETS
+from central.live import STREETS, desk
 from central.sites import service as sites
 from central.sites.rules import CameraRow
 from central.stills import MAX_BYTES, Refused, Stills
@@ -240,16 +239,8 @@ def routes(engine: AsyncEngine, feed: Feed, pages: jinja2.Environment, traffic: 
         number: Annotated[int, Query(alias="page", ge=1, le=9999)] = 1,
         district: Annotated[str, Query(max_length=120)] = "",
     ) -> HTMLResponse:
-        lang = lang_of(request)
         topic = f"{STREETS}~{rules.View(page=number, district=district)}"
-        return HTMLResponse(
-            pages.get_template("desk.html").render(
-                lang=lang,
-                title="desk.traffic",
-                live=f"/live?topics={quote(topic)}&lang={lang}",
-                state=await feed.state(topic, lang, places_here()),
-            )
-        )
+        return await desk(feed, pages, request, topic=topic, title="desk.traffic", places=places_here())
 
     @router.get("/traffic/streets.json")
     async def streets() -> list[dict[str, Any]]:

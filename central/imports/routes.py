@@ -19,17 +19,13 @@ from central.live import IMPORTS
 from central.registry import rules as registry
 from central.registry.load import BadFile
 from models.view.feed import Feed
-from models.view.page import lang_of
+from models.view.page import lang_of, wants_page
 
 Id = Annotated[str, Path(pattern="^[0-9a-f]{16}$")]
 Columns = Annotated[list[str] | None, Form(max_length=200)]
 _SHOWN_ROWS = 8
 _SHOWN_REFUSED = 20
 _CHUNK = 1 << 16
-
-
-def _is_page(request: Request) -> bool:
-    return "text/html" in request.headers.get("accept", "")
 
 
 class Imports:
@@ -86,10 +82,10 @@ class Imports:
 
     def _done(self, request: Request, id_: str) -> Response:
         self.feed.touch(IMPORTS)
-        return RedirectResponse("/imports", 303) if _is_page(request) else JSONResponse({"id": id_})
+        return RedirectResponse("/imports", 303) if wants_page(request) else JSONResponse({"id": id_})
 
     async def page(self, request: Request) -> Response:
-        if not _is_page(request):
+        if not wants_page(request):
             return JSONResponse(msgspec.to_builtins(await self._listed()))
         lang = lang_of(request)
         return self._page(
@@ -127,7 +123,7 @@ class Imports:
     async def read(self, request: Request, upload: Id) -> Response:
         row = await self._one(upload)
         ready = row["state"] == State.READY
-        if not _is_page(request):
+        if not wants_page(request):
             told = self._told(row) | ({"preview": self._preview(row)} if ready else {})
             return JSONResponse(msgspec.to_builtins(told), headers={"Cache-Control": "no-store"})
         if not ready:
@@ -143,7 +139,7 @@ class Imports:
         async with db.writing(self._engine) as connection:
             if not await service.name_columns(connection, upload, columns):
                 raise HTTPException(409, "it has begun already")
-        if _is_page(request):
+        if wants_page(request):
             return RedirectResponse(f"/imports/{upload}", 303)
         return JSONResponse(msgspec.to_builtins(self._preview(await self._one(upload))))
 
@@ -152,7 +148,7 @@ class Imports:
         if column is not None:
             await self.name_columns(request, upload, column)
         fault = registry.columns_fault(msgspec.json.decode((await self._one(upload))["columns"]))
-        if fault and _is_page(request):
+        if fault and wants_page(request):
             return RedirectResponse(f"/imports/{upload}", 303)
         if fault:
             raise HTTPException(422, fault)

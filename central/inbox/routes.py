@@ -13,7 +13,7 @@ from central import db
 from central.inbox import letters
 from central.inbox.intake import Desk
 from central.sites import service as sites
-from models.view.page import lang_of
+from models.view.page import lang_of, wants_page
 
 _SHOWN = 100
 
@@ -72,7 +72,7 @@ class Delivery:
             raise HTTPException(404, "no such letter; perhaps it was replayed")
         for topic in sorted(done.touched):
             self._touch(topic)
-        if "text/html" in request.headers.get("accept", ""):
+        if wants_page(request):
             return RedirectResponse(f"/delivery?used={done.used}&still={done.still}", 303)
         return JSONResponse({"used": done.used, "still": done.still})
 

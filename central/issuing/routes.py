@@ -15,7 +15,7 @@ from central.auth import service as auth
 from central.issuing import service
 from central.keys import Keys
 from models.passes.city_pass import BadPass
-from models.view.page import lang_of
+from models.view.page import lang_of, wants_page
 
 Number = Annotated[str, Form(pattern=r"^(?:[0-9]{9}|[0-9]{12})$")]
 Drawing = Annotated[str, Form(pattern="^(svg|png|pdf)$")]
@@ -58,10 +58,10 @@ def routes(engine: AsyncEngine, keys: Keys, pages: jinja2.Environment) -> APIRou
             async with db.writing(engine) as connection:
                 name, text = await service.issue(connection, keys, kind, number, hours=hours, by=by, now=now)
         except (service.Unknown, BadPass) as error:
-            if "text/html" in request.headers.get("accept", ""):
+            if wants_page(request):
                 return answer(request, fault=str(error))
             raise HTTPException(422, str(error)) from error
-        if "text/html" in request.headers.get("accept", ""):
+        if wants_page(request):
             drawn = _drawn(text, "svg").decode().partition("?>")[2]
             return answer(request, id=name, svg=drawn, until=now + timedelta(hours=hours))
         types = {"svg": "image/svg+xml", "png": "image/png", "pdf": "application/pdf"}
@@ -77,7 +77,7 @@ def routes(engine: AsyncEngine, keys: Keys, pages: jinja2.Environment) -> APIRou
             done = await service.revoke(connection, id, by=by, now=datetime.now(UTC))
         if not done:
             raise HTTPException(404, "no such pass, or it is taken back already")
-        if "text/html" in request.headers.get("accept", ""):
+        if wants_page(request):
             return RedirectResponse("/passes", status_code=303)
         return JSONResponse({}, status_code=200)
 

@@ -14,12 +14,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from central import db
 from central.auth.service import places_here, who
 from central.keys import Keys
-from central.live import RECIPIENTS
+from central.live import RECIPIENTS, desk
 from central.notify import rules, service
 from central.notify.rules import Kind
 from central.notify.service import BadAddress, Message, Recipient
 from models.view.feed import Feed
-from models.view.page import Lang, lang_of, text
+from models.view.page import Lang, lang_of, text, wants_page
 
 
 class Told(BaseModel):
@@ -69,26 +69,23 @@ def routes(engine: AsyncEngine, keys: Keys, feed: Feed, pages: jinja2.Environmen
     router = APIRouter()
 
     async def answer(request: Request, fault: str = "") -> HTMLResponse:
-        lang = lang_of(request)
-        html = pages.get_template("notify.html").render(
-            lang=lang,
-            title="notify.title",
-            live=f"/live?topics={RECIPIENTS}&lang={lang}",
-            state=await feed.state(RECIPIENTS, lang, places_here()),
-            fault=fault,
-        )
-        return HTMLResponse(html, 422 if fault else 200)
+        page = await desk(
+            feed, pages, request, topic=RECIPIENTS, title="notify.title", places=places_here(),
+            template="notify.html", fault=fault,
+        )  # fmt: skip
+        page.status_code = 422 if fault else 200
+        return page
 
     def done(request: Request, status: int = 200) -> Response:
         feed.touch(RECIPIENTS)
-        if "text/html" in request.headers.get("accept", ""):
+        if wants_page(request):
             return RedirectResponse("/recipients", status_code=303)
         return JSONResponse({}, status_code=status)
 
     @router.get("/recipients")
     async def page(request: Request) -> Response:
         """As a page; for programs as JSON, without the addresses."""
-        if "text/html" in request.headers.get("accept", ""):
+        if wants_page(request):
             return await answer(request)
         recipients, messages = await shown(engine, places_here())
         return JSONResponse(msgspec.to_builtins({"recipients": recipients, "messages": messages}))
@@ -115,7 +112,7 @@ def routes(engine: AsyncEngine, keys: Keys, feed: Feed, pages: jinja2.Environmen
                     now=datetime.now(UTC),
                 )
         except BadAddress as error:
-            if "text/html" in request.headers.get("accept", ""):
+            if wants_page(request):
                 return await answer(request, text(lang_of(request), "notify.bad_address"))
             raise HTTPException(422, str(error)) from error
         return done(request, 201)

@@ -14,7 +14,7 @@ from central import db
 from central.alerts import service as alerts
 from central.auth.service import places_here
 from central.crowd import service as crowd
-from central.live import OVERVIEW
+from central.live import OVERVIEW, desk
 from central.overview import rules
 from central.passes import service as passes
 from central.sites import service as sites
@@ -68,15 +68,7 @@ def routes(engine: AsyncEngine, feed: Feed, pages: jinja2.Environment) -> APIRou
 
     @router.get("/overview", response_class=HTMLResponse)
     async def page(request: Request) -> HTMLResponse:
-        lang = lang_of(request)
-        return HTMLResponse(
-            pages.get_template("desk.html").render(
-                lang=lang,
-                title="overview.title",
-                live=f"/live?topics={OVERVIEW}&lang={lang}",
-                state=await feed.state(OVERVIEW, lang, places_here()),
-            )
-        )
+        return await desk(feed, pages, request, topic=OVERVIEW, title="overview.title", places=places_here())
 
     @router.get("/overview/week.svg", response_class=Response)
     async def picture(request: Request) -> Response:

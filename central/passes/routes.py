@@ -15,7 +15,7 @@ from central import db
 from central.auth import service as auth
 from central.passes import rules, service
 from models.passes.policy import BadPolicy
-from models.view.page import given, lang_of, text
+from models.view.page import given, lang_of, text, wants_page
 from models.wire.snapshot import pin_hash
 
 _WEEK = timedelta(days=7)
@@ -46,7 +46,7 @@ def routes(engine: AsyncEngine, pages: jinja2.Environment) -> APIRouter:  # noqa
                 tried = await service.preview(connection, document.encode(), datetime.now(UTC) - _WEEK)
         except BadPolicy as error:
             return await _refused(request, document, error)
-        if "text/html" in request.headers.get("accept", ""):
+        if wants_page(request):
             return await answer(request, document=document, tried=tried)
         changed = [{"was": was, "would": would, "scans": count} for (was, would), count in tried.changed.items()]
         return JSONResponse({"scans": tried.scans, "changed": changed})
@@ -62,12 +62,12 @@ def routes(engine: AsyncEngine, pages: jinja2.Environment) -> APIRouter:  # noqa
                 )
         except BadPolicy as error:
             return await _refused(request, document, error)
-        if "text/html" in request.headers.get("accept", ""):
+        if wants_page(request):
             return RedirectResponse("/policies", status_code=303)
         return JSONResponse({"id": read.id, "effective_from": read.effective_from.isoformat()}, status_code=201)
 
     async def _refused(request: Request, document: str, error: BadPolicy) -> Response:
-        if "text/html" in request.headers.get("accept", ""):
+        if wants_page(request):
             return await answer(request, 422, document=document, fault=str(error))
         raise HTTPException(422, str(error)) from error
 
@@ -92,7 +92,7 @@ class Officers:
             return await service.overriders(connection)
 
     async def page(self, request: Request) -> Response:
-        if "text/html" in request.headers.get("accept", ""):
+        if wants_page(request):
             return await self._page(request)
         return JSONResponse(msgspec.to_builtins(await self._listed()))
 
@@ -111,7 +111,7 @@ class Officers:
         told = await given(request)
         officer, pin = str(told.get("officer", "")), str(told.get("pin", ""))
         fault = await self._set(request, officer, pin)
-        if "text/html" in request.headers.get("accept", ""):
+        if wants_page(request):
             return await self._page(request, 422 if fault else 200, fault, "" if fault else officer)
         if fault:
             raise HTTPException(422, fault)
@@ -121,7 +121,7 @@ class Officers:
         async with db.writing(self._engine) as connection:
             if not await service.take_pin(connection, officer):
                 raise HTTPException(404, "no PIN of that name")
-        if "text/html" in request.headers.get("accept", ""):
+        if wants_page(request):
             return RedirectResponse("/officers", 303)
         return Response(status_code=204)
 

@@ -15,12 +15,12 @@ from central.alerts import service as alerts
 from central.alerts.rules import BREACH, Cause, Outcome
 from central.auth import service as auth
 from central.keys import Keys
-from central.live import ALERTS, QUARANTINE
+from central.live import ALERTS, QUARANTINE, desk
 from central.quarantine import rules, service
 from central.records.rules import Maybe, Moment, Short
 from central.sites import service as sites
 from models.view.feed import Feed
-from models.view.page import lang_of, text
+from models.view.page import lang_of, text, wants_page
 from models.wire.topics import Box
 
 Number = Annotated[int, Path(ge=1, lt=2**63)]
@@ -93,27 +93,19 @@ def routes(  # noqa: C901, PLR0915  (a handler each)
 
     def done(request: Request, path: str, status: int = 200) -> Response:
         feed.touch(QUARANTINE)
-        if "text/html" in request.headers.get("accept", ""):
+        if wants_page(request):
             return RedirectResponse(path, status_code=303)
         return JSONResponse({}, status_code=status)
 
     @router.get("/quarantine", response_class=HTMLResponse)
     async def page(request: Request) -> HTMLResponse:
-        lang = lang_of(request)
-        return HTMLResponse(
-            pages.get_template("desk.html").render(
-                lang=lang,
-                title="site.title",
-                live=f"/live?topics={QUARANTINE}&lang={lang}",
-                state=await feed.state(QUARANTINE, lang, auth.places_here()),
-            )
-        )
+        return await desk(feed, pages, request, topic=QUARANTINE, title="site.title", places=auth.places_here())
 
     async def listed(request: Request, site: str, fault: str = "") -> Response:
         async with db.writing(engine) as connection:
             found = await service.stays(connection, site, datetime.now(UTC))
             await auth.note(connection, who=within(site), what="GET /quarantine/{site}", whom=site, place=site)
-        if "text/html" not in request.headers.get("accept", ""):
+        if not wants_page(request):
             if fault:
                 raise HTTPException(422, fault)
             return JSONResponse(msgspec.to_builtins({"stays": found}), headers={"Cache-Control": "no-store"})
@@ -214,7 +206,7 @@ def routes(  # noqa: C901, PLR0915  (a handler each)
                 whom = keys.key("audit", known.hex()).hex()
                 await auth.note(connection, who=person.name, what="order broken", whom=whom, why=f"alert {row.id}")
         feed.touch(ALERTS)
-        if "text/html" in request.headers.get("accept", ""):
+        if wants_page(request):
             return RedirectResponse("/supervisor", status_code=303)
         return JSONResponse({})
 

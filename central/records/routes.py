@@ -20,7 +20,7 @@ from central.records import rules
 from central.registry import service as registry
 from models.passes.facts import BadFact
 from models.passes.names import name_key
-from models.view.page import given, lang_of
+from models.view.page import given, lang_of, wants_page
 
 Purpose = Annotated[str, Query(min_length=3, max_length=200)]
 Line = Annotated[int, Path(ge=1, lt=2**62)]
@@ -150,14 +150,14 @@ def routes(engine: AsyncEngine, keys: Keys, pages: jinja2.Environment) -> APIRou
         """POST, so that no number is in an address or a log."""
         asked = _read(Find, await given(request))
         people = await desk.find(asked)
-        if request.headers.get("content-type", "").startswith("application/json"):
+        if not wants_page(request):
             return JSONResponse(_plain(people))
         return answer(request, "registry.html", found=people, zones=[], asked=asked.model_dump())
 
     @router.get("/residents/{person}")
     async def read(request: Request, person: str, purpose: Purpose) -> Response:
         told = await desk.history(_person(person))
-        if "text/html" in request.headers.get("accept", ""):
+        if wants_page(request):
             return answer(request, "resident.html", purpose=purpose, **told)
         return JSONResponse(_plain(told), headers={"Cache-Control": "no-store"})
 
@@ -183,7 +183,7 @@ def routes(engine: AsyncEngine, keys: Keys, pages: jinja2.Environment) -> APIRou
             await registry.set_zone(
                 connection, told.ward, told.level, from_=told.from_, until=told.until, now=datetime.now(UTC)
             )
-        if request.headers.get("content-type", "").startswith("application/json"):
+        if not wants_page(request):
             return JSONResponse({}, status_code=201)
         return RedirectResponse("/registry", status_code=303)
 
@@ -191,7 +191,7 @@ def routes(engine: AsyncEngine, keys: Keys, pages: jinja2.Environment) -> APIRou
 
 
 def _done(request: Request, person: str, purpose: str, told: dict[str, Any]) -> Response:
-    if request.headers.get("content-type", "").startswith("application/json"):
+    if not wants_page(request):
         return JSONResponse(told, status_code=201)
     return RedirectResponse(f"/residents/{person}?{urlencode({'purpose': purpose})}", status_code=303)
 

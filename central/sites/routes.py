@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from central import db
 from central.auth.service import places_here
-from central.live import HEALTH
+from central.live import HEALTH, desk
 from central.sites import service
 from models.optics import SYMBOLS, Prospect, View, prospect
 from models.view.feed import Feed
@@ -45,15 +45,7 @@ def routes(feed: Feed, pages: jinja2.Environment) -> APIRouter:
 
     @router.get("/", response_class=HTMLResponse)
     async def page(request: Request) -> HTMLResponse:
-        lang = lang_of(request)
-        return HTMLResponse(
-            pages.get_template("desk.html").render(
-                lang=lang,
-                title="desk.health",
-                live=f"/live?topics={HEALTH}&lang={lang}",
-                state=await feed.state(HEALTH, lang, places_here()),
-            )
-        )
+        return await desk(feed, pages, request, topic=HEALTH, title="desk.health", places=places_here())
 
     return router
 

@@ -118,9 +118,9 @@ def language_route() -> Route:
     return Route("/lang/{code}", _choose, methods=["GET", "POST"])
 
 
-def wants_json(request: Request) -> bool:
-    """Whether a program asks: it says so by `Accept: application/json`, and gets the same without a page around it."""
-    return "application/json" in request.headers.get("accept", "")
+def wants_page(request: Request) -> bool:
+    """Whether a browser asks. Whoever does not take HTML is a program, and gets the same without a page around it."""
+    return "text/html" in request.headers.get("accept", "")
 
 
 def same_origin(request: Request) -> bool:

@@ -1,5 +1,5 @@
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from sqlalchemy import text
@@ -151,20 +151,22 @@ def test_the_log_is_searched_by_its_words_and_paged(city: City) -> None:
 
 def test_digits_end_after_ten_minutes_and_the_longest_waiting_gives_way(city: City) -> None:
     async def step(engine: AsyncEngine) -> None:
+        async def let_in(code: str, now: datetime) -> bool | None:
+            entry = {"code": code, "name": "w", "by": "admin"}
+            return await service.let_in(connection, role=Role.VIEWER, places=(), now=now, **entry)
+
         async with db.writing(engine) as connection:
             code = await service.ask(connection, "one", NOW)
             assert await service.ask(connection, "one", NOW + timedelta(minutes=9)) == code
             late = NOW + service.CODE_LIVES
-            entry = {"name": "w", "role": Role.VIEWER, "places": (), "by": "admin"}
-            assert await service.let_in(connection, code=code, now=late, **entry) is False  # type: ignore[arg-type]
+            assert await let_in(code, late) is False
             codes = [
                 await service.ask(connection, str(number), late + timedelta(seconds=number))
                 for number in range(service.MOST_WAITING + 1)
             ]
             now = late + timedelta(seconds=service.MOST_WAITING + 1)
             assert len(set(codes)) == len(codes)
-            assert await service.let_in(connection, code=codes[0], now=now, **entry) is False  # type: ignore[arg-type]
-            assert await service.let_in(connection, code=codes[1], now=now, **entry) is True  # type: ignore[arg-type]
-            assert await service.let_in(connection, code=codes[2], now=now, **entry) is None  # type: ignore[arg-type]
+            assert [await let_in(codes[0], now), await let_in(codes[1], now)] == [False, True]
+            assert await let_in(codes[2], now) is None, "the name is taken"
 
     city.run(step)

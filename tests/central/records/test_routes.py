@@ -22,6 +22,7 @@ from models.view.page import environment
 from tests.central.city import City
 
 AN = "001080000001"
+BROWSER = {"accept": "text/html", "origin": "http://central"}
 WHY = {"purpose": "tracing episode 7"}
 NOW = datetime.now(UTC).replace(microsecond=0)
 
@@ -136,7 +137,7 @@ def test_nobody_reads_a_history_without_a_purpose_and_every_look_leaves_a_row(ci
         told = (await client.get(f"/residents/{person}", params=WHY)).json()
         assert told["resident"]["name"] == "Nguyễn Văn An"
         assert AN not in str(told)
-        page = await client.get(f"/residents/{person}", params=WHY, headers={"accept": "text/html"})
+        page = await client.get(f"/residents/{person}", params=WHY, headers=BROWSER)
         assert "Nguyễn Văn An" in page.text
 
     talk(city, look)
@@ -178,13 +179,11 @@ def test_the_pages_stand(city: City, person: str, tmp_path: Path) -> None:
     async def read(client: httpx.AsyncClient) -> None:
         assert (await client.get("/registry")).status_code == 200
         form = {"number": AN, **WHY}
-        found = await client.post("/registry/find", data=form, headers={"origin": "http://central"})
+        found = await client.post("/registry/find", data=form, headers=BROWSER)
         assert "Nguyễn Văn An" in found.text
         assert (await client.post("/registry/find", data=form, headers={"origin": "http://evil"})).status_code == 403
         form = {"at": "2026-11-20T08:00", "symptoms": "ho, sốt", "exposed": "false"}
-        sent = await client.post(
-            f"/residents/{person}/declaration", data=form, params=WHY, headers={"origin": "http://central"}
-        )
+        sent = await client.post(f"/residents/{person}/declaration", data=form, params=WHY, headers=BROWSER)
         assert sent.status_code == 303
 
     talk(city, read)
@@ -215,10 +214,10 @@ def test_every_record_can_be_seen_and_corrected_on_the_page(
     line = max(row["id"] for row in city.rows(fact) if row["kind"] == kind)
 
     async def correct(client: httpx.AsyncClient) -> None:
-        page = await client.get(f"/residents/{person}", params=WHY, headers={"accept": "text/html"})
+        page = await client.get(f"/residents/{person}", params=WHY, headers=BROWSER)
         assert f'action="/facts/{line}/correct' in page.text
         form = {"person": person, "value": value, "until": ""}
-        sent = await client.post(f"/facts/{line}/correct", data=form, params=WHY, headers={"origin": "http://central"})
+        sent = await client.post(f"/facts/{line}/correct", data=form, params=WHY, headers=BROWSER)
         assert sent.status_code == 303
 
     talk(city, correct)
