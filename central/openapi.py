@@ -16,7 +16,7 @@ from central.records import rules
 
 _PROBLEM = "application/problem+json"
 _ABOUT = (
-    "Log in with a token of the page People (`Authorization: Bearer …`) and ask with `Accept: application/json`. "
+    "Log in with a token of the page People (`Authorization: Bearer …`); whoever does not ask for HTML gets no page. "
     "An error is RFC 9457's. What reads one person's history wants `?purpose=` and leaves a row in the audit log."
 )
 _FAULTS: Mapping[int, str] = MappingProxyType(
