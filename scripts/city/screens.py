@@ -153,7 +153,7 @@ class Central:
 
     def __init__(self, folder: Path, **more: Any) -> None:
         self.folder, self.port = folder, free_port()
-        self.config = folder / "central.yaml"
+        self.config, self.log = folder / "central.yaml", folder / "central.log"
         settings = {
             "database": f"sqlite+aiosqlite:///{folder}/central.db", "data": str(folder), "port": self.port,
             "broker": f"mqtt://127.0.0.1:{free_port()}", "policy": str(ROOT / "configs/policies/directive-22.json"),
@@ -170,21 +170,26 @@ class Central:
         return [sys.executable, "-m", "central", *words, str(self.config)]
 
     def start(self) -> None:
-        self._process = subprocess.Popen(
-            self._command("serve"), cwd=ROOT, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
-        )
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(self._command("serve"), cwd=ROOT, stderr=log, stdout=log)
         while True:
+            if (ended := self._process.poll()) is not None:
+                raise RuntimeError(f"central has ended ({ended}): {self.log.read_text(errors='replace')[-2000:]}")
             try:
                 if httpx.get(f"http://127.0.0.1:{self.port}/health/live", timeout=5, trust_env=False).is_success:
                     return
             except httpx.TransportError:
                 time.sleep(0.02)
 
-    def kill(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
+    def kill(self) -> int | None:
+        """How it had ended by itself, if it had."""
+        if self._process is None:
+            return None
+        ended = self._process.poll()
+        self._process.kill()
+        self._process.wait()
+        self._process = None
+        return ended
 
     def stop(self, seconds: float) -> int:
         """Ask it to end. Raises TimeoutExpired."""

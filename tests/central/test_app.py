@@ -104,7 +104,8 @@ def central(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Central]:
     city.run(lambda engine: take_rows(engine, city.keys, {1: row}, "test", now))
     made.start()
     yield made
-    made.kill()
+    ended = made.kill()
+    assert ended is None, f"central ended by itself ({ended}):\n{made.log.read_text(errors='replace')[-4000:]}"
 
 
 @pytest.fixture(scope="module")
