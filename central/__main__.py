@@ -4,7 +4,6 @@ import argparse
 import asyncio
 import logging
 import secrets
-import signal
 import socket
 import ssl
 import sys
@@ -307,5 +306,5 @@ def main(arguments: list[str] | None = None) -> int:  # noqa: C901, PLR0911  (a 
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    # SIGPIPE stays ignored: by default it would end the server with the first browser that goes while it is written to.
     sys.exit(main())

@@ -191,6 +191,10 @@ class Central:
         self._process = None
         return ended
 
+    def signal(self, number: int) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
+
     def stop(self, seconds: float) -> int:
         """Ask it to end. Raises TimeoutExpired."""
         assert self._process is not None
